@@ -110,11 +110,7 @@ fn check_family(family: &Family<'_>) -> Result<(), Code> {
     let suffixed = suffixes(kind).iter().any(|suffix| !suffix.is_empty() && name.ends_with(suffix));
     let unit_ends_the_name = unit.is_empty()
         || is_name(unit) && name.len() > unit.len() + 1 && name.ends_with(&format!("_{unit}"));
-    let reserved = |name: &str| {
-        name.starts_with("fleetgauge_")
-            || name.starts_with("process_")
-            || name == "clients_connected"
-    };
+    let reserved = |name: &str| name.starts_with("fleetgauge_") || name == "clients_connected";
     refuse(!is_metric_name(name) || suffixed, Code::BadMetricName)?;
     refuse(!unit_ends_the_name, Code::BadUnit)?;
     refuse(help.len() > 1024, Code::HelpTooLong)?;
@@ -131,6 +127,8 @@ fn check_table(table: &Table<'_>, families: &[Family<'_>]) -> Result<(), Code> {
     }
     for column in &table.columns {
         check_column(column, families)?;
+        let added = added_label(families[column.family as usize].kind);
+        refuse(added.iter().any(|added| names.contains(added)), Code::ReservedLabel)?;
         let is_row_label = |label: Label<'_>| names.contains(&label.name);
         refuse(shown_labels(column).any(is_row_label), Code::DuplicateLabel)?;
     }
@@ -156,7 +154,16 @@ fn check_column(column: &Column<'_>, families: &[Family<'_>]) -> Result<(), Code
     };
     refuse(!fits, Code::BadWidth)?;
     refuse(column.decimals > 9, Code::BadTable)?;
-    labels_code(&column.labels)
+    labels_code(&column.labels, added_label(family.kind))
+}
+
+/// Returns the label that the collector adds to samples of this kind.
+fn added_label(kind: u8) -> &'static [&'static str] {
+    match kind {
+        3 => &["le"],
+        4 => &["quantile"],
+        _ => &[],
+    }
 }
 
 fn shown_labels<'a>(column: &Column<'a>) -> impl Iterator<Item = Label<'a>> {

@@ -20,14 +20,14 @@ const NAMES: [&str; 16] = [
     "_",
     "z9",
     "ram",
-    "process",
+    "process_cpu_seconds_total",
     "fleetgauge",
 ];
 const UNITS: [&str; 6] = ["", "", "bytes", "seconds", "total", "a"];
 /// Help texts and label values.
 pub(crate) const TEXTS: [&str; 10] =
     ["", "plain", "\\", "\"", "\n", "\\n", "a\\\"b\nc", "\r", "ü \u{2028}\0", "} 1 # EOF"];
-const LABEL_NAMES: [&str; 6] = ["a", "b", "_c", "le_", "B", "agent_a"];
+const LABEL_NAMES: [&str; 6] = ["a", "b", "_c", "le", "B", "agent_a"];
 /// Metric kinds of generated families: all known ones, histogram twice, and an unknown one.
 const KINDS: [u8; 9] = [1, 2, 3, 4, 5, 6, 7, 3, 200];
 const BOUNDS: [f64; 9] = [-1e300, -1.0, 0.0, 0.005, 0.25, 0.5, 1.0, 16_777_217.0, 1e300];

@@ -10,7 +10,7 @@ use crate::catalog_gen::{Declared, DeclaredColumn, DeclaredFamily, DeclaredTable
 use crate::page;
 use crate::series::{Row, Slot};
 
-/// Labels by name. The values of `le` and `quantile` are in canonical form.
+/// Labels by name. Bounds of histograms and quantiles of summaries are in canonical form.
 pub(crate) type LabelMap = BTreeMap<String, String>;
 /// Bits of sample values, by sample name and labels. All NaNs have the same bits.
 pub(crate) type Samples = BTreeMap<(String, LabelMap), u64>;
@@ -32,7 +32,9 @@ pub(crate) fn read(page: Vec<page::Family>) -> Page {
     let family = |family: page::Family| {
         let samples = family.samples.into_iter().map(|sample| {
             let labels = sample.labels.into_iter().map(|(name, value)| {
-                let value = if name == "le" || name == "quantile" { bound(&value) } else { value };
+                let is_bound = [("histogram", "le"), ("summary", "quantile")]
+                    .contains(&(&*family.kind, &*name));
+                let value = if is_bound { bound(&value) } else { value };
                 (name, value)
             });
             ((sample.name, labels.collect()), bits(sample.value))
@@ -43,8 +45,50 @@ pub(crate) fn read(page: Vec<page::Family>) -> Page {
     page.into_iter().map(family).collect()
 }
 
+/// Returns the page of these families. A counter that is named as is `x_total` is shown as the counter
+/// `x`, with the samples of a family of kind 2 if there is one. In OpenMetrics it has no type if
+/// another family has a name of that counter.
+pub(crate) fn page_of(mut families: Vec<(&DeclaredFamily, Samples)>, openmetrics: bool) -> Page {
+    families.sort_by_key(|(family, _)| family.kind);
+    let counters: BTreeSet<_> = families
+        .iter()
+        .filter(|(family, _)| family.kind == 2)
+        .map(|(family, _)| family.name.clone())
+        .collect();
+    let taken: BTreeSet<_> =
+        families.iter().flat_map(|(family, _)| names(&family.name, family.kind)).collect();
+    let mut page = Page::new();
+    for (family, mut samples) in families {
+        let counter = counter_of(&family.name, family.kind).filter(|name| {
+            let [created, named] = ["_created", "_created_total"].map(|end| format!("{name}{end}"));
+            let is_free = ![*name, &created, &named].iter().any(|name| taken.contains(*name));
+            counters.contains(*name) || is_free
+        });
+        let counter = counter.map(|name| DeclaredFamily {
+            name: name.to_owned(),
+            kind: 2,
+            unit: String::new(),
+            help: family.help.clone(),
+        });
+        let (name, heading) = heading(counter.as_ref().unwrap_or(family), openmetrics);
+        page.entry(name).or_insert(heading).samples.append(&mut samples);
+    }
+    page
+}
+
+/// Returns the name of the counter whose samples are named like this counter that is named as is.
+fn counter_of(name: &str, kind: u8) -> Option<&str> {
+    name.strip_suffix("_total").filter(|stem| kind == 7 && !stem.is_empty())
+}
+
+/// Whether two families of these names and kinds are one.
+fn is_same(one: (&str, u8), other: (&str, u8)) -> bool {
+    let canonical = |(name, kind)| counter_of(name, kind).map_or((name, kind), |name| (name, 2));
+    canonical(one) == canonical(other)
+}
+
 /// Returns the name and metadata that a page shows for a family, without samples.
-pub(crate) fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Family) {
+fn heading(family: &DeclaredFamily, openmetrics: bool) -> (String, Family) {
     let (suffix, kind) = match (family.kind, openmetrics) {
         (1, _) => ("", "gauge"),
         (2, false) => ("_total", "counter"),
@@ -211,6 +255,9 @@ const BUILT_IN: [&str; 12] = [
     "ram_used",
 ];
 
+/// The counter of the collector itself whose name the generated families can have.
+const OWN_COUNTER: &str = "process_cpu_seconds";
+
 /// A model of the families on the shared pages. Names of built-in families have their kinds. The
 /// first live catalog to declare another family decides its kind. A later family that conflicts
 /// with it is suppressed until no live catalog declares the first family.
@@ -264,15 +311,18 @@ impl SharedFamilies {
             let own = names(&family.name, family.kind);
             let pinned = |(name, kind): &(String, u8)| *name == family.name && *kind != family.kind;
             let clashes = |(name, (shown, _)): (&String, &(DeclaredFamily, _))| {
-                let same = *name == family.name && shown.kind == family.kind;
-                !same && !names(name, shown.kind).is_disjoint(&own)
+                !is_same((name, shown.kind), (&family.name, family.kind))
+                    && !names(name, shown.kind).is_disjoint(&own)
             };
             let is_reserved = |name: &String| {
                 let is_pinned = self.pin.as_ref().is_some_and(|(pinned, _)| pinned == name);
                 let is_own = *name == family.name && family.kind == 1;
                 BUILT_IN.contains(&name.as_str()) && !is_pinned && !is_own
             };
+            let contradicts_own = !is_same((OWN_COUNTER, 2), (&family.name, family.kind))
+                && !names(OWN_COUNTER, 2).is_disjoint(&own);
             let refused = self.pin.as_ref().is_some_and(pinned)
+                || contradicts_own
                 || own.iter().any(is_reserved)
                 || self.shown.iter().any(clashes);
             if own.is_empty() || refused {

@@ -257,21 +257,21 @@ impl World {
 
     fn expected(&self, format: Format) -> Page {
         let openmetrics = format == Format::OpenMetrics;
-        let mut page = Page::new();
+        let mut families = Vec::new();
         for (declared, holders) in self.shared_families.shown.values() {
-            let (name, mut family) = expected::heading(declared, openmetrics);
+            let mut samples = expected::Samples::new();
             for Agent { labels, declared, .. } in self.agents.iter().flatten() {
                 let slots = declared.series.slots().zip(declared.catalogs.values());
                 for (slot, index) in slots {
                     for (_, position) in holders.iter().filter(|(catalog, _)| catalog == index) {
                         let mut own = expected::samples(slot, *position, labels);
-                        family.samples.append(&mut own);
+                        samples.append(&mut own);
                     }
                 }
             }
-            page.insert(name, family);
+            families.push((declared, samples));
         }
-        page
+        expected::page_of(families, openmetrics)
     }
 
     fn check_own_pages(&self) {

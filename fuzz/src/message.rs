@@ -84,7 +84,7 @@ fn check_names(hello: &Hello<'_>) {
     assert_eq!(AgentId::try_new(id).is_ok(), legal, "{id:?}");
     let labels = StaticLabels::try_new(&hello.labels);
     let code = labels.as_ref().map(drop).map_err(Violation::code);
-    assert_eq!(code, labels_code(&hello.labels), "{:?}", hello.labels);
+    assert_eq!(code, static_labels_code(&hello.labels), "{:?}", hello.labels);
     let Ok(labels) = labels else { return };
     let mut shown: Vec<_> = hello.labels.iter().filter(|label| !label.value.is_empty()).collect();
     shown.sort_by_key(|label| label.name);
@@ -92,13 +92,22 @@ fn check_names(hello: &Hello<'_>) {
     assert_eq!(labels.iter().collect::<Vec<_>>(), shown);
 }
 
-/// Checks labels as "Labels" and "The order of checks" in `docs/protocol.md` specify.
-pub(crate) fn labels_code(labels: &[Label<'_>]) -> Result<(), Code> {
+/// Checks labels of an agent as "Labels" and "The order of checks" in `docs/protocol.md` specify.
+fn static_labels_code(labels: &[Label<'_>]) -> Result<(), Code> {
+    labels_code(labels, &["instance", "job", "le", "quantile"])
+}
+
+/// Checks labels as "Labels" and "The order of checks" in `docs/protocol.md` specify. `reserved` are
+/// the names that are reserved only on these labels.
+pub(crate) fn labels_code(labels: &[Label<'_>], reserved: &[&str]) -> Result<(), Code> {
     if labels.iter().filter(|label| !label.value.is_empty()).count() > 32 {
         return Err(Code::TooManyLabels);
     }
     for label in labels {
         label_name_code(label.name)?;
+        if reserved.contains(&label.name) {
+            return Err(Code::ReservedLabel);
+        }
         if label.value.len() > 1024 {
             return Err(Code::LabelTooLong);
         }
@@ -107,12 +116,12 @@ pub(crate) fn labels_code(labels: &[Label<'_>]) -> Result<(), Code> {
     if names.len() == labels.len() { Ok(()) } else { Err(Code::DuplicateLabel) }
 }
 
-/// Checks the name of a label as "Labels" in `docs/protocol.md` specifies.
+/// Checks the name of any label as "Labels" in `docs/protocol.md` specifies.
 pub(crate) fn label_name_code(name: &str) -> Result<(), Code> {
-    const RESERVED: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];
     match name {
         _ if !is_name(name) => Err(Code::BadLabelName),
-        _ if RESERVED.contains(&name) || name.starts_with("__") => Err(Code::ReservedLabel),
+        "agent" | "client_no" => Err(Code::ReservedLabel),
+        _ if name.starts_with("__") => Err(Code::ReservedLabel),
         _ => Ok(()),
     }
 }

@@ -129,16 +129,14 @@ impl AgentSeries {
 
     /// Returns the agent's own page.
     pub(crate) fn page(&self, labels: &AgentLabels, openmetrics: bool) -> Page {
-        let mut page = Page::new();
+        let mut shown = Vec::new();
         for slot in self.slots.values() {
             let families = slot.catalog.families.iter().enumerate();
             for (position, declared) in families.filter(|(_, one)| (1..=7).contains(&one.kind)) {
-                let (name, mut family) = expected::heading(declared, openmetrics);
-                family.samples = expected::samples(slot, position, labels);
-                page.insert(name, family);
+                shown.push((declared, expected::samples(slot, position, labels)));
             }
         }
-        page
+        expected::page_of(shown, openmetrics)
     }
 
     /// Returns the slots with a catalog, in order.

@@ -30,8 +30,8 @@ pub(crate) struct Families {
     max_series: Option<usize>,
     /// Hashes of the series of the open family, to find repeated ones.
     series: HashSet<u64, IdentityBuildHasher>,
-    /// Hashes of the label sets, without `le` and `quantile`, of the open family's histograms or
-    /// summaries. `last` is that of the last sample.
+    /// Hashes of the label sets of the open family's histograms or summaries, without the bound.
+    /// `last` is that of the last sample.
     metrics: HashSet<u64, IdentityBuildHasher>,
     last: Option<u64>,
 }
@@ -163,14 +163,14 @@ impl Families {
         if !is_bare && !open.suffixes.contains(&suffix) {
             return Err("has a suffix that its family's type does not allow");
         }
-        let has_bounds = open.has_bounds;
-        if has_bounds || line.le.is_some() || line.quantile.is_some() {
-            check_bounds(open.family.kind, suffix, line, self.format)?;
-        }
-        if has_bounds && self.last != Some(line.metric) {
-            self.last = Some(line.metric);
-            if !self.metrics.insert(line.metric) {
-                return Err("is not contiguous with its metric");
+        if open.has_bounds {
+            check_bound(open.family.kind, suffix, line, self.format)?;
+            let metric = line.metric_of(open.family.kind);
+            if self.last != Some(metric) {
+                self.last = Some(metric);
+                if !self.metrics.insert(metric) {
+                    return Err("is not contiguous with its metric");
+                }
             }
         }
         if self.has_room() && !self.series.insert(line.series()) {
@@ -199,35 +199,31 @@ fn suffixes(kind: &str, openmetrics: bool) -> &'static [&'static str] {
     }
 }
 
-/// Checks the labels `le` and `quantile`: only bucket samples have `le`, and only a summary's
-/// quantile samples have `quantile`. The values must be numbers; OpenMetrics requires
-/// their canonical form.
-fn check_bounds(
+/// Checks the bound of a sample of a histogram or summary: of a histogram only buckets have `le`,
+/// and of a summary only quantiles have `quantile`. Elsewhere these labels are like any other. The
+/// bound must be a number; OpenMetrics requires its canonical form.
+fn check_bound(
     kind: &str,
     suffix: &str,
     line: &Line<'_>,
     format: Format,
 ) -> Result<(), &'static str> {
-    let bounds = [
-        (line.le, suffix == "_bucket", "lacks le, or has one where none is allowed"),
-        (
-            line.quantile,
-            kind == "summary" && suffix.is_empty(),
-            "lacks quantile, or has one where none is allowed",
-        ),
-    ];
-    for (bound, wanted, problem) in bounds {
-        if bound.is_some() != wanted {
-            return Err(problem);
-        }
-        let Some(bound) = bound else { continue };
-        let value = number(bound)?;
-        if format == Format::OpenMetrics && value.is_finite() && !bound.contains(['.', 'e']) {
-            return Err("has a bound that is not canonical");
-        }
-        if line.quantile.is_some() && !(0.0..=1.0).contains(&value) {
-            return Err("has a quantile that is not from 0 to 1");
-        }
+    let is_histogram = kind == "histogram";
+    let (bound, wanted, problem) = if is_histogram {
+        (line.le, suffix == "_bucket", "lacks le, or has one where none is allowed")
+    } else {
+        (line.quantile, suffix.is_empty(), "lacks quantile, or has one where none is allowed")
+    };
+    if bound.is_some() != wanted {
+        return Err(problem);
+    }
+    let Some(bound) = bound else { return Ok(()) };
+    let value = number(bound)?;
+    if format == Format::OpenMetrics && value.is_finite() && !bound.contains(['.', 'e']) {
+        return Err("has a bound that is not canonical");
+    }
+    if !is_histogram && !(0.0..=1.0).contains(&value) {
+        return Err("has a quantile that is not from 0 to 1");
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) struct Line<'a> {
     pub(crate) quantile: Option<&'a str>,
     /// Hash of all labels except `le` and `quantile`, independent of their order; 0 if it was not
     /// asked for.
-    pub(crate) metric: u64,
+    metric: u64,
 }
 
 impl Line<'_> {
@@ -65,6 +65,14 @@ impl Line<'_> {
         let bounds = bounds.into_iter().filter_map(|(name, value)| Some(hash_label(name, value?)));
         let labels = bounds.fold(self.metric, u64::wrapping_add);
         labels.wrapping_add(mixed(hashed(SERIES, self.sample.name.as_bytes())))
+    }
+
+    /// Returns the hash of the labels that all samples of a histogram or summary share. Only one of
+    /// `le` and `quantile` has another value on each of them.
+    pub(crate) fn metric_of(&self, kind: &str) -> u64 {
+        let (name, value) =
+            if kind == "histogram" { ("quantile", self.quantile) } else { ("le", self.le) };
+        self.metric.wrapping_add(value.map_or(0, |value| hash_label(name, value)))
     }
 }
 

@@ -114,7 +114,7 @@ fn pages_that_fail_a_scrape_are_rejected() {
         ("# HELP a b\na 1\na{b=\"c\"} 1\n", "is a sample of a family without a type"),
         ("# TYPE a gauge\n# EOF\n", "is an unknown comment"),
         ("# TYPE a gauge\n# UNIT a a\n", "has a keyword that this format does not define"),
-        ("# TYPE a gauge\na{le=\"1\"} 1\n", "lacks le, or has one where none is allowed"),
+        ("# TYPE a histogram\na_count{le=\"1\"} 1\n", "lacks le, or has one where none is allowed"),
         ("# TYPE a histogram\na_bucket 1\n", "lacks le, or has one where none is allowed"),
         ("# TYPE a summary\na 1\n", "lacks quantile, or has one where none is allowed"),
         ("# TYPE a summary\na{quantile=\"2\"} 1\n", "has a quantile that is not from 0 to 1"),

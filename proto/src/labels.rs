@@ -2,7 +2,7 @@
 
 use crate::codec::{BorrowDecode, Encode};
 use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS};
-use crate::names::check_label_name;
+use crate::names::{check_series_label_name, check_static_label_name};
 use crate::violation::Violation;
 
 /// A label as it is encoded in Hello and Catalog. Not validated.
@@ -16,7 +16,7 @@ pub struct Label<'a> {
 
 /// Validated labels of an agent or a column, sorted by name.
 ///
-/// Names are valid, unique and not reserved. Labels with an empty value are dropped: Prometheus
+/// Names are valid, unique and not reserved; more names are reserved on agents than on columns. Labels with an empty value are dropped: Prometheus
 /// treats them as absent.
 ///
 /// ```
@@ -35,18 +35,37 @@ pub struct Label<'a> {
 pub struct StaticLabels(Box<[(Box<str>, Box<str>)]>);
 
 impl StaticLabels {
-    /// Validates labels. Names of empty labels are checked too, but they count towards no limit.
+    /// Validates labels of an agent. Names of empty labels are checked too, but they count towards
+    /// no limit.
     ///
     /// # Errors
     /// The first of: too many labels, an invalid or reserved name, a value that is too long, a
     /// duplicate name.
     pub fn try_new(labels: &[Label<'_>]) -> Result<Self, Violation> {
+        Self::checked(labels, check_static_label_name)
+    }
+
+    /// Validates labels of a column. `added` is the label that the collector adds to its samples.
+    pub(crate) fn of_column(labels: &[Label<'_>], added: Option<&str>) -> Result<Self, Violation> {
+        Self::checked(labels, |name| {
+            check_series_label_name(name)?;
+            if added == Some(name) {
+                return Err(Violation::ReservedLabel(name.into()));
+            }
+            Ok(())
+        })
+    }
+
+    fn checked(
+        labels: &[Label<'_>],
+        check_name: impl Fn(&str) -> Result<(), Violation>,
+    ) -> Result<Self, Violation> {
         let count = labels.iter().filter(|label| !label.value.is_empty()).count();
         if count > MAX_LABELS {
             return Err(Violation::TooManyLabels { count, max: MAX_LABELS });
         }
         for label in labels {
-            check_label_name(label.name)?;
+            check_name(label.name)?;
             if label.value.len() > MAX_LABEL_VALUE_BYTES {
                 return Err(Violation::LabelValueTooLong(label.name.into()));
             }

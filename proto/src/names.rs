@@ -3,12 +3,16 @@
 use crate::limits::MAX_NAME_BYTES;
 use crate::violation::Violation;
 
-/// Prefixes of the collector's own metrics.
-const RESERVED_METRIC_PREFIXES: [&str; 2] = ["fleetgauge_", "process_"];
+/// Prefix of the collector's own metrics. Those of its process have the names that every process
+/// uses, so they are not reserved.
+const RESERVED_METRIC_PREFIX: &str = "fleetgauge_";
 /// A metric of the collector whose name has no reserved prefix.
 const RESERVED_METRIC: &str = "clients_connected";
-/// Labels that the collector or Prometheus sets.
-const RESERVED_LABELS: [&str; 6] = ["agent", "client_no", "instance", "job", "le", "quantile"];
+/// Labels that the collector sets on all series of an agent.
+const RESERVED_LABELS: [&str; 2] = ["agent", "client_no"];
+/// Labels of series of other exporters, which an agent can pass on. On all series of an agent, they
+/// would contradict the labels of its scrape, or of buckets and quantiles.
+const SERIES_LABELS: [&str; 4] = ["instance", "job", "le", "quantile"];
 /// Prefix of Prometheus' internal labels.
 const RESERVED_LABEL_PREFIX: &str = "__";
 
@@ -24,12 +28,20 @@ pub(crate) fn check_metric_name(name: &str) -> Result<(), Violation> {
 
 /// Returns whether a family name or sample name is reserved for the collector.
 pub(crate) fn is_reserved_metric(name: &str) -> bool {
-    name == RESERVED_METRIC
-        || RESERVED_METRIC_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    name == RESERVED_METRIC || name.starts_with(RESERVED_METRIC_PREFIX)
 }
 
-/// Checks a label name that an agent declares.
-pub(crate) fn check_label_name(name: &str) -> Result<(), Violation> {
+/// Checks the name of a label that all series of an agent have.
+pub(crate) fn check_static_label_name(name: &str) -> Result<(), Violation> {
+    check_series_label_name(name)?;
+    if SERIES_LABELS.contains(&name) {
+        return Err(Violation::ReservedLabel(name.into()));
+    }
+    Ok(())
+}
+
+/// Checks the name of a label of a column or row.
+pub(crate) fn check_series_label_name(name: &str) -> Result<(), Violation> {
     if !is_identifier(name) {
         return Err(Violation::BadLabelName(excerpt(name)));
     }

@@ -27,9 +27,13 @@ Examples:
   Add labels to all series:
     fleetgauge-agent --label dc=fra --label rack=b12
 
+  Add a collector of host metrics, and set an option of another one:
+    fleetgauge-agent --collectors default,+processes --node 'netdev.device-exclude=^veth'
+
   Check a settings file and show where each value comes from:
     fleetgauge-agent --config /etc/fleetgauge/agent.toml --check
 
 Exit codes: 0 after a graceful shutdown, 1 after a failure, 64 if a setting is invalid.
 
-See docs/configuration.md for all settings and docs/operate.md for tasks.";
+See docs/configuration.md for all settings, docs/metrics.md for collectors and their options, and \
+docs/operate.md for tasks.";

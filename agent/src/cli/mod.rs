@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use fleetgauge_common::file_limit;
 use fleetgauge_common::log::{self, FilterHandle};
 use fleetgauge_common::settings::{Environment, SettingError, SettingErrors};
 use tracing::{error, info};
@@ -24,6 +25,10 @@ const BAD_SETTING: u8 = 64;
 /// Maximum number of threads for blocking work: name resolution, reading the token and TLS files,
 /// and a reload.
 const BLOCKING_THREADS: usize = 3;
+
+/// Number of open files that the agent may need: 512 kept files of procfs and sysfs, directories,
+/// and connections.
+const NEEDED_FILES: u64 = 1024;
 
 #[derive(Debug, Parser)]
 #[command(name = "fleetgauge-agent", version, about = help::ABOUT, long_about = help::LONG_ABOUT)]
@@ -57,6 +62,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(problem) => return bad_settings(&SettingError::new("log", problem).into()),
     };
     let handle = log::start(filter, config.log.format);
+    if file_limit::current().is_some_and(|files| files < NEEDED_FILES) {
+        // With fewer files, some sources fail and say so.
+        let _ = file_limit::raise();
+    }
     info!(
         version = env!("CARGO_PKG_VERSION"),
         id = agent.profile.id.as_str(),

@@ -5,13 +5,7 @@ use fleetgauge_proto::Limits;
 use super::ClientError;
 use crate::catalogs::{Catalogs, TableLayout};
 use crate::profile::Profile;
-use crate::tables::Sample;
-
-/// Maximum size of a Report's payload without its values, in bytes: stream, sequence number,
-/// timestamp and lengths.
-const REPORT_OVERHEAD_BYTES: usize = 64;
-/// Maximum size of a row's label value in a Rows frame, without its text: a length.
-const LABEL_OVERHEAD_BYTES: usize = 3;
+use crate::tables::{Excess, Sample, Size};
 
 /// Settings of the collector that raise its limits.
 const MAX_PAYLOAD: &str = "max_payload";
@@ -61,22 +55,12 @@ impl Sample {
     /// [`ClientError::OverLimit`].
     pub fn check_limits(&self, catalogs: &Catalogs, limits: &Limits) -> Result<(), ClientError> {
         check_catalogs(catalogs, limits)?;
-        let (mut series, mut labels, mut label_bytes) = (0, 0, 0);
-        for (table, rows) in catalogs.tables().iter().zip(&self.rows) {
-            series += table.row_count(rows) * table.columns();
-            labels += table.row_labels() * rows.len();
-            label_bytes += rows.label_bytes();
+        match Size::of_sample(self, catalogs).excess(limits) {
+            Some(Excess { what, setting, needed, allowed, .. }) => {
+                Err(ClientError::OverLimit { what, setting, needed, allowed })
+            }
+            None => Ok(()),
         }
-        check_cells(series, self.values.len(), limits)?;
-        let what = "bytes of the rows' labels";
-        check(what, label_bytes, limits.max_label_bytes, MAX_LABELS_SIZE)?;
-        let rows_frame = label_bytes + labels * LABEL_OVERHEAD_BYTES;
-        check("bytes of the rows' frame", rows_frame, limits.max_payload_bytes, MAX_PAYLOAD)?;
-        // Upper bound: four bits of code and eight bytes per value. A changed-values report, which
-        // adds a bitmap, is sent only if it is shorter.
-        let values = self.values.len();
-        let report = values * size_of::<f64>() + values.div_ceil(2) + REPORT_OVERHEAD_BYTES;
-        check("bytes of a report's frame", report, limits.max_payload_bytes, MAX_PAYLOAD)
     }
 }
 
@@ -197,7 +181,7 @@ mod tests {
                 "bytes of the rows' labels",
                 "max_labels_size",
             ),
-            (Limits { max_payload_bytes: 106, ..exact }, "bytes of the rows' frame", "max_payload"),
+            (Limits { max_payload_bytes: 122, ..exact }, "bytes of the rows' frame", "max_payload"),
             (
                 Limits { max_payload_bytes: 123, ..exact },
                 "bytes of a report's frame",

@@ -25,7 +25,7 @@ pub(super) const PROGRAM: Program = Program {
     )],
 };
 
-const SETTINGS: [Setting; 25] = [
+const SETTINGS: [Setting; 26] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
             "The keys are the option names with _ instead of -; labels are the table [labels]. \
@@ -102,6 +102,15 @@ const SETTINGS: [Setting; 25] = [
             "The names are those of the flags of node_exporter, without --collector. In the file \
              they need quotes.",
         )
+        .reloads(),
+    setting("peaks", Kind::Switch, "BOOL", "Report the peaks between two samples")
+        .under(HOST_METRICS)
+        .details(
+            "CPU usage and the throughput of disks and network interfaces are sampled every \
+             second. Their maximum since the last report is reported as host_cpu_usage_peak_ratio \
+             and so on.",
+        )
+        .default("false")
         .reloads(),
     setting("path_procfs", Kind::Path, "DIR", "Mount point of procfs")
         .flag("path.procfs")

@@ -1,27 +1,37 @@
-//! The settings that select metrics: `metrics`, `collectors`, `node` and the paths.
+//! The settings that select metrics: `metrics`, `collectors`, `peaks`, `node` and the paths.
 
 use std::collections::BTreeMap;
 
 use fleetgauge_common::settings::{Layers, SettingError};
 
-use super::NodePaths;
-use crate::metrics::{MetricSet, Selection};
+use super::{NodePaths, ScrapeSettings, TextfileSettings};
+use crate::metrics::{MetricSet, Selection, SelectionSettings};
 use crate::sampler::node::NodeOptions;
 
 /// Maximum length of the name of a collector or option, in bytes. Longer ones do not exist.
 const MAX_NAME_BYTES: usize = 128;
 
-/// Returns the selected metrics. Rejects collectors and options that do not exist.
-pub(super) fn selection(layers: &mut Layers) -> Selection {
-    let sets = layers.choices::<MetricSet>("metrics");
-
+/// Returns the selected metrics, with those of exporters and text files. Rejects collectors and
+/// options that do not exist.
+pub(super) fn selection(
+    layers: &mut Layers,
+    scrapes: Vec<ScrapeSettings>,
+    textfiles: Vec<TextfileSettings>,
+) -> Selection {
     let options = options(layers);
     let options = NodeOptions::try_new(NodePaths::of(layers), options).unwrap_or_else(|bad| {
         layers.reject(SettingError::new("node", bad.to_string()));
         NodeOptions::default()
     });
-    let collectors = layers.list("collectors").join(",");
-    Selection::try_new(&sets, &collectors, options).unwrap_or_else(|bad| {
+    let settings = SelectionSettings {
+        sets: layers.choices::<MetricSet>("metrics"),
+        collectors: layers.list("collectors").join(","),
+        options,
+        peaks: layers.switch("peaks"),
+        scrapes,
+        textfiles,
+    };
+    Selection::try_new(settings).unwrap_or_else(|bad| {
         layers.reject(SettingError::new("collectors", bad.to_string()));
         Selection::default()
     })

@@ -63,12 +63,8 @@ pub struct Config {
     pub id: IdSource,
     /// Interval between samples, 1 s to 5 min.
     pub interval: Duration,
-    /// Metrics to report.
+    /// Metrics to report, with those of `scrapes` and `textfiles`.
     pub metrics: Selection,
-    /// Local exporters to scrape.
-    pub scrapes: Vec<ScrapeSettings>,
-    /// Text files to read.
-    pub textfiles: Vec<TextfileSettings>,
     /// Static labels of the agent, added to all its series.
     pub labels: StaticLabels,
     /// Source of the token; `None`: no token.
@@ -111,26 +107,13 @@ impl Config {
             layers.reject(SettingError::new("collector", problem));
         }
         let interval = layers.duration("interval");
-        let metrics = metrics::selection(&mut layers);
-        let filter = layers.text("log").unwrap_or_default().to_owned();
-        let log = LogSettings { filter, format: layers.choice("log_format") };
         let scrapes = scrape::scrapes(&mut layers, interval);
         let textfiles = textfile::textfiles(&mut layers);
+        let metrics = metrics::selection(&mut layers, scrapes, textfiles);
+        let filter = layers.text("log").unwrap_or_default().to_owned();
+        let log = LogSettings { filter, format: layers.choice("log_format") };
         let effective = layers.finish()?;
-        Ok(Self {
-            collector,
-            id,
-            interval,
-            metrics,
-            scrapes,
-            textfiles,
-            labels,
-            token,
-            insecure,
-            tls,
-            log,
-            effective,
-        })
+        Ok(Self { collector, id, interval, metrics, labels, token, insecure, tls, log, effective })
     }
 
     /// Checks that the client certificate is valid at `now`. The agent starts without this check:

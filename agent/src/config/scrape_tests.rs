@@ -12,7 +12,7 @@ fn read(text: &str) -> Result<Config, String> {
 /// Loads one table with a url, a job and these keys.
 fn scrape(url: &str, keys: &str) -> Result<ScrapeSettings, String> {
     let config = read(&format!("[[scrape]]\nurl = '{url}'\njob = 'x'\n{keys}\n"))?;
-    Ok(config.scrapes.into_iter().next().unwrap())
+    Ok(config.metrics.settings().scrapes[0].clone())
 }
 
 const HTTP: &str = "http://localhost:9100/metrics";
@@ -201,7 +201,7 @@ fn exporters_with_the_same_series_are_an_error() {
     let expected = "7: scrape 2: job: is the same as in scrape 1, and so are instance and labels";
     assert!(error.starts_with(expected), "{error}");
     for extra in ["instance = 'y'", "labels = { a = 'b' }"] {
-        assert_eq!(read(&(table("") + &table(extra))).unwrap().scrapes.len(), 2);
+        assert_eq!(read(&(table("") + &table(extra))).unwrap().metrics.settings().scrapes.len(), 2);
     }
 }
 
@@ -210,7 +210,7 @@ fn number_of_exporters_is_limited() {
     let tables = |count: usize| -> String {
         (0..count).map(|n| format!("[[scrape]]\nurl = '{HTTP}'\njob = 'job{n}'\n")).collect()
     };
-    assert_eq!(read(&tables(MAX_SCRAPES)).unwrap().scrapes.len(), MAX_SCRAPES);
+    assert_eq!(read(&tables(MAX_SCRAPES)).unwrap().metrics.settings().scrapes.len(), MAX_SCRAPES);
     let error = read(&tables(MAX_SCRAPES + 1)).unwrap_err();
     assert_eq!(error, "1: scrape: has 65 tables; at most 64 are allowed");
 }

@@ -211,7 +211,7 @@ fn tls_settings_enable_tls_unless_it_is_disabled() {
 
 /// Returns the mount points of procfs and sysfs, the root, and the directory of udev's data.
 fn paths(config: &Config) -> [&str; 4] {
-    let NodePaths { procfs, sysfs, rootfs, udev_data } = config.metrics.options().paths();
+    let NodePaths { procfs, sysfs, rootfs, udev_data } = config.metrics.settings().options.paths();
     [procfs, sysfs, rootfs, udev_data].map(|path| path.to_str().unwrap())
 }
 
@@ -219,7 +219,8 @@ fn paths(config: &Config) -> [&str; 4] {
 fn node_settings_have_defaults() {
     let config = Config::default();
     assert_eq!(config.metrics, Selection::default());
-    assert!(config.scrapes.is_empty() && config.textfiles.is_empty());
+    let settings = config.metrics.settings();
+    assert!(settings.scrapes.is_empty() && settings.textfiles.is_empty());
     assert_eq!(paths(&config), ["/proc", "/sys", "/", "/run/udev/data"]);
 }
 
@@ -232,7 +233,7 @@ fn node_settings_come_from_every_source() {
     let variables = [("CONFIG", path(&file)), ("PATH_UDEV_DATA", "/host/udev")];
     let config = load(&["--path.procfs", "/host/proc", "--path.rootfs=/host"], &variables).unwrap();
     assert!(config.metrics.collectors().contains(&"processes"));
-    let options = config.metrics.options();
+    let options = &config.metrics.settings().options;
     assert_eq!(options.text("filesystem.mount-points-exclude"), "^/(snap|a,b)=");
     assert_eq!(paths(&config), ["/host/proc", "/host/sys", "/host", "/host/udev"]);
 
@@ -241,7 +242,7 @@ fn node_settings_come_from_every_source() {
     let config = load(&[&flags[..], &node].concat(), &variables).unwrap();
     let collectors = config.metrics.collectors();
     assert!(collectors.contains(&"processes") && !collectors.contains(&"cpu"));
-    let options = config.metrics.options();
+    let options = &config.metrics.settings().options;
     assert_eq!(options.text("diskstats.device-exclude"), "a,b");
     assert_eq!(options.text("filesystem.fs-types-exclude"), "");
     assert_ne!(options.text("filesystem.mount-points-exclude"), "^/(snap|a,b)=");

@@ -6,7 +6,9 @@ fn read(text: &str) -> Result<Vec<TextfileSettings>, String> {
     let file = file(text);
     let prefix = format!("{}, line ", path(&file));
     let config = load(&["--config", path(&file)], &[]);
-    config.map(|config| config.textfiles).map_err(|errors| errors.replace(&prefix, ""))
+    config
+        .map(|config| config.metrics.settings().textfiles.clone())
+        .map_err(|errors| errors.replace(&prefix, ""))
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod selection;
 mod sources;
 
+pub(crate) use selection::SelectionSettings;
 pub use selection::{Selection, SelectionError};
 
 use clap::ValueEnum;

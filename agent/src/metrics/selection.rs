@@ -1,4 +1,4 @@
-//! What an agent samples: metric sets and collectors.
+//! What an agent samples: metric sets, collectors, and the metrics of other programs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +8,13 @@ use fleetgauge_proto::message::Catalog;
 
 use super::{Metric, MetricSet, sources};
 use crate::catalogs::Catalogs;
-use crate::sampler::node::{COLLECTORS, Collector, NodeOptions};
-use crate::sampler::{Sampler, SourceSpec, table_set};
+use crate::config::{ScrapeSettings, TextfileSettings};
+use crate::sampler::node::{COLLECTORS, Collector, NodeOptions, own_process};
+use crate::sampler::{Sampler, SourceSpec, peaks, table_set};
+use crate::scrape;
 use crate::tables::TableSet;
 
-/// What an agent samples: metric sets, and the collectors of the set `node`.
+/// What an agent samples.
 ///
 /// ```
 /// use fleetgauge_agent::metrics::{MetricSet, Selection};
@@ -24,12 +26,29 @@ use crate::tables::TableSet;
 pub struct Selection(Arc<Inner>);
 
 struct Inner {
-    sets: Vec<MetricSet>,
+    settings: SelectionSettings,
     /// Names of the collectors that run, in the order of [`COLLECTORS`].
     collectors: Vec<&'static str>,
-    options: NodeOptions,
     tables: TableSet,
     sources: Vec<SourceSpec>,
+}
+
+/// The settings that say what an agent samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SelectionSettings {
+    /// Metric sets, in any order.
+    pub(crate) sets: Vec<MetricSet>,
+    /// Collectors of the set `node`: a list that commas separate of `default`, `+NAME` and `-NAME`.
+    /// If the first word is a name without a sign, the default collectors do not run.
+    pub(crate) collectors: String,
+    /// Paths and options of the collectors.
+    pub(crate) options: NodeOptions,
+    /// Whether the peaks between samples are metrics.
+    pub(crate) peaks: bool,
+    /// Exporters to scrape.
+    pub(crate) scrapes: Vec<ScrapeSettings>,
+    /// Text files to read.
+    pub(crate) textfiles: Vec<TextfileSettings>,
 }
 
 /// Why a selection is refused.
@@ -47,36 +66,36 @@ impl Selection {
     /// Selects the metrics of one set, with the default collectors and options.
     #[must_use]
     pub fn of(set: MetricSet) -> Self {
-        Self::try_new(&[set], "default", NodeOptions::default())
+        Self::of_sets(vec![set])
+    }
+
+    fn of_sets(sets: Vec<MetricSet>) -> Self {
+        Self::try_new(SelectionSettings { sets, ..SelectionSettings::default() })
             .unwrap_or_else(|bad| unreachable!("the sets are legal: {bad}"))
     }
 
     /// Selects metrics.
     ///
-    /// `collectors` is a list that commas separate: `default` or `+NAME` or `-NAME`. A name without
-    /// a sign selects this collector without the default ones.
-    ///
     /// # Errors
     /// A collector does not exist, or the catalog of the metrics is illegal.
-    pub(crate) fn try_new(
-        sets: &[MetricSet],
-        collectors: &str,
-        options: NodeOptions,
-    ) -> Result<Self, SelectionError> {
-        let mut sets = sets.to_vec();
-        sets.sort_unstable();
-        sets.dedup();
-        let running = match sets.contains(&MetricSet::Node) {
-            true => running_collectors(collectors)?,
-            false => Vec::new(),
-        };
-        let mut sources = sources::of(&sets);
-        sources.extend(running.iter().map(|collector| collector.source(&options)));
+    pub(crate) fn try_new(mut settings: SelectionSettings) -> Result<Self, SelectionError> {
+        settings.sets.sort_unstable();
+        settings.sets.dedup();
+        let has_node = settings.sets.contains(&MetricSet::Node);
+        let collectors =
+            if has_node { running_collectors(&settings.collectors)? } else { Vec::new() };
+
+        let SelectionSettings { sets, options, .. } = &settings;
+        let mut sources = sources::of(sets);
+        sources.extend(settings.peaks.then(|| peaks::source(options)));
+        sources.extend(has_node.then(own_process::source));
+        sources.extend(collectors.iter().map(|collector| collector.source(options)));
+        sources.extend(scrape::textfile_source(&settings.textfiles));
 
         let order = sets.iter().flat_map(|set| set.metrics()).map(Metric::family);
         let tables = table_set(order, &sources)?;
-        let collectors = running.iter().map(|collector| collector.name).collect();
-        Ok(Self(Arc::new(Inner { sets, collectors, options, tables, sources })))
+        let collectors = collectors.iter().map(|collector| collector.name).collect();
+        Ok(Self(Arc::new(Inner { settings, collectors, tables, sources })))
     }
 
     /// Returns the catalogs of an agent that reports these metrics. It may add others while it
@@ -95,13 +114,22 @@ impl Selection {
     /// Starts the sources.
     #[must_use]
     pub fn sampler(&self) -> Sampler {
-        Sampler::new(&self.0.tables, self.0.sources.clone())
+        let exporters = &self.0.settings.scrapes;
+        Sampler::with_exporters(&self.0.tables, self.0.sources.clone(), exporters)
     }
 
-    /// Returns the paths and options of the collectors.
-    #[cfg(test)]
-    pub(crate) fn options(&self) -> &NodeOptions {
-        &self.0.options
+    /// Returns whether both select the same metrics of the host.
+    pub(crate) fn has_same_host_metrics(&self, other: &Self) -> bool {
+        let key = |inner: &Inner| (inner.settings.sets.clone(), inner.collectors.clone());
+        let (one, other) = (&self.0, &other.0);
+        key(one) == key(other)
+            && one.settings.options == other.settings.options
+            && one.settings.peaks == other.settings.peaks
+    }
+
+    /// Returns its settings.
+    pub(crate) fn settings(&self) -> &SelectionSettings {
+        &self.0.settings
     }
 
     /// Returns the names of the collectors that run.
@@ -114,16 +142,16 @@ impl Selection {
 impl Default for Selection {
     /// Selects the sets `basic` and `node`.
     fn default() -> Self {
-        let sets = [MetricSet::Basic, MetricSet::Node];
-        Self::try_new(&sets, "default", NodeOptions::default())
-            .unwrap_or_else(|bad| unreachable!("the sets are legal: {bad}"))
+        Self::of_sets(vec![MetricSet::Basic, MetricSet::Node])
     }
 }
 
 impl PartialEq for Selection {
     fn eq(&self, other: &Self) -> bool {
-        let key = |inner: &Inner| (inner.sets.clone(), inner.collectors.clone());
-        key(&self.0) == key(&other.0) && self.0.options == other.0.options
+        let (own, others) = (self.settings(), other.settings());
+        self.has_same_host_metrics(other)
+            && own.scrapes == others.scrapes
+            && own.textfiles == others.textfiles
     }
 }
 
@@ -131,8 +159,11 @@ impl Eq for Selection {}
 
 impl fmt::Debug for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { sets, collectors, .. } = &*self.0;
-        f.debug_struct("Selection").field("sets", sets).field("collectors", collectors).finish()
+        let Inner { settings, collectors, .. } = &*self.0;
+        f.debug_struct("Selection")
+            .field("settings", settings)
+            .field("collectors", collectors)
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,14 +203,16 @@ pub(super) mod tests {
 
     /// Returns the tables of all sets and all collectors.
     pub(crate) fn everything() -> Vec<TableSet> {
-        let all: Vec<_> =
-            COLLECTORS.iter().map(|collector| format!("+{}", collector.name)).collect();
-        let sets = [[MetricSet::Basic, MetricSet::Node], [MetricSet::Classic, MetricSet::Node]];
-        let select = |sets: &[MetricSet; 2]| {
-            let selection = Selection::try_new(sets, &all.join(","), NodeOptions::default());
-            selection.unwrap().0.tables.clone()
+        let all = COLLECTORS.iter().map(|collector| format!("+{}", collector.name));
+        let collectors = all.collect::<Vec<_>>().join(",");
+        let sets = [MetricSet::Basic, MetricSet::Classic].map(|set| vec![set, MetricSet::Node]);
+        let select = |sets| {
+            let collectors = collectors.clone();
+            let settings =
+                SelectionSettings { sets, collectors, peaks: true, ..SelectionSettings::default() };
+            Selection::try_new(settings).unwrap().0.tables.clone()
         };
-        sets.iter().map(select).collect()
+        sets.map(select).into()
     }
 
     fn running(list: &str) -> Vec<&'static str> {
@@ -201,22 +234,62 @@ pub(super) mod tests {
         assert_eq!(running("loadavg"), ["loadavg"]);
         assert_eq!(running("loadavg,default"), defaults());
         let error = running_collectors("+loadvag").unwrap_err().to_string();
-        assert!(
-            error.starts_with("there is no collector \"loadvag\"; the collectors are"),
-            "{error}"
-        );
-        assert!(error.contains("loadavg"), "{error}");
+        let start = "there is no collector \"loadvag\"; the collectors are";
+        assert!(error.starts_with(start) && error.contains("loadavg"), "{error}");
+    }
+
+    fn of(sets: &[MetricSet], collectors: &str) -> Selection {
+        with(sets, collectors, |_| {})
+    }
+
+    fn with(
+        sets: &[MetricSet],
+        collectors: &str,
+        change: impl FnOnce(&mut SelectionSettings),
+    ) -> Selection {
+        let (sets, collectors) = (sets.to_vec(), collectors.to_owned());
+        let mut settings = SelectionSettings { sets, collectors, ..SelectionSettings::default() };
+        change(&mut settings);
+        Selection::try_new(settings).unwrap()
     }
 
     #[test]
     fn selections_are_equal_if_they_sample_the_same() {
-        let of = |sets: &[MetricSet], collectors| {
-            Selection::try_new(sets, collectors, NodeOptions::default()).unwrap()
-        };
         let (basic, node) = (MetricSet::Basic, MetricSet::Node);
         assert_eq!(of(&[node, basic, node], "default"), of(&[basic, node], "+loadavg"));
         assert_ne!(of(&[node], "default"), of(&[node], "-loadavg"));
         assert_eq!(of(&[basic], "default"), of(&[basic], "-loadavg"), "without node none run");
         assert_ne!(of(&[basic], "default"), of(&[basic, node], "default"));
+        let peaks = with(&[node], "loadavg", |settings| settings.peaks = true);
+        assert_ne!(peaks, of(&[node], "loadavg"));
+        assert_eq!(peaks.collectors(), ["loadavg"]);
+    }
+
+    #[test]
+    fn own_process_is_sampled_with_the_set_node_only() {
+        let has_build = |set: MetricSet| {
+            let selection = Selection::of(set);
+            let families = &selection.catalog().families;
+            families.iter().any(|family| family.name == "node_exporter_build_info")
+        };
+        assert!(has_build(MetricSet::Node));
+        assert!(!has_build(MetricSet::Basic) && !has_build(MetricSet::Classic));
+    }
+
+    #[test]
+    fn selections_of_other_exporters_or_text_files_differ() {
+        let of = |pattern| {
+            let textfile = TextfileSettings {
+                directory: "/run".into(),
+                pattern: crate::config::FilePattern::parse(pattern).unwrap(),
+                max_age: None,
+                max_size: 1,
+                labels: Default::default(),
+            };
+            with(&[MetricSet::Basic], "", |settings| settings.textfiles.push(textfile))
+        };
+        assert_eq!(of("*.prom"), of("*.prom"));
+        assert_ne!(of("*.prom"), of("a.prom"));
+        assert!(of("*.prom").has_same_host_metrics(&of("a.prom")));
     }
 }

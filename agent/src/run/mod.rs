@@ -94,11 +94,14 @@ impl Agent {
     /// Returns the names of the settings that differ from `other`.
     fn changes(&self, other: &Self) -> Vec<&'static str> {
         let (this, that) = (&self.profile, &other.profile);
+        let (metrics, others) = (self.metrics.settings(), other.metrics.settings());
         let compared = [
             ("collector", self.collector == other.collector),
             ("id", this.id == that.id),
             ("interval", this.interval == that.interval),
-            ("metrics", self.metrics == other.metrics),
+            ("metrics", self.metrics.has_same_host_metrics(&other.metrics)),
+            ("scrape", metrics.scrapes == others.scrapes),
+            ("textfile", metrics.textfiles == others.textfiles),
             ("labels", this.labels == that.labels),
             ("insecure", self.insecure == other.insecure),
             ("token_file", self.token == other.token),

@@ -31,7 +31,7 @@ const NOISE_TICKS: u64 = 4;
 
 /// CPU times of all CPUs since boot, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Times {
+pub(super) struct Times {
     busy: u64,
     /// Idle time and I/O wait.
     idle: u64,
@@ -71,7 +71,7 @@ impl HostReader for CpuReader {
 }
 
 impl Times {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let line = line(text, "cpu")?;
         let mut numbers = line.split_ascii_whitespace();
         let (mut busy, mut idle) = (0_u64, 0_u64);
@@ -86,7 +86,7 @@ impl Times {
     }
 
     /// Returns the CPU usage since `before`.
-    fn since(self, before: Self) -> Result<Cpu, &'static str> {
+    pub(super) fn since(self, before: Self) -> Result<Cpu, &'static str> {
         let total = (self.busy + self.idle).checked_sub(before.busy + before.idle);
         let total =
             total.filter(|total| *total > 0).ok_or("the total CPU time did not increase")?;

@@ -11,11 +11,14 @@ mod cpu;
 mod crew;
 mod filesystem;
 mod host;
+mod limit_log;
 #[cfg(target_os = "linux")]
 mod linux;
 mod memory;
 #[cfg(target_os = "linux")]
 pub(crate) mod node;
+#[cfg(target_os = "linux")]
+pub(crate) mod peaks;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 mod source;
@@ -30,12 +33,15 @@ use fleetgauge_proto::message::Family;
 use fleetgauge_proto::{Limits, Violation};
 pub use host::Readings;
 pub(crate) use host::{HostPart, HostReader, host_reader};
+use limit_log::LimitLog;
 pub use memory::Memory;
 pub use source::{Source, SourceError, SourceFactory, SourceSpec};
 use source::{SourceJob, SourceLog};
 use status::SourceStatus;
 
 use crate::catalogs::Catalogs;
+use crate::config::ScrapeSettings;
+use crate::scrape::Scrapers;
 use crate::tables::{Sample, TableSet, TableState};
 
 /// Longest time that a round waits for its sources. Local files answer in microseconds; a source
@@ -64,13 +70,15 @@ pub fn table_set(
     TableSet::try_new(order, tables.chain([&*status]))
 }
 
-/// The sources of the host, and the threads that read them.
+/// The sources of the host, the threads that read them, and the exporters.
 #[derive(Debug)]
 pub struct Sampler {
     crew: Crew<SourceJob>,
+    scrapers: Scrapers,
     sources: Vec<SampledSource>,
     status: SourceStatus,
     state: TableState,
+    limit_log: LimitLog,
 }
 
 #[derive(Debug)]
@@ -84,21 +92,47 @@ impl Sampler {
     /// Creates a sampler. `tables` is the [`table_set`] of the sources.
     #[must_use]
     pub fn new(tables: &TableSet, sources: Vec<SourceSpec>) -> Self {
+        Self::with_exporters(tables, sources, &[])
+    }
+
+    /// Creates a sampler that also scrapes exporters.
+    #[must_use]
+    pub fn with_exporters(
+        tables: &TableSet,
+        sources: Vec<SourceSpec>,
+        exporters: &[ScrapeSettings],
+    ) -> Self {
         let status = SourceStatus::new(&sources);
         let sampled = |(index, spec): (usize, SourceSpec)| {
             let log = SourceLog::new(spec.name);
             SampledSource { job: Some(SourceJob::new(index, spec)), log }
         };
+        let names: Vec<_> =
+            sources.iter().map(|source| source.name).chain([status::NAME]).collect();
         let sources = sources.into_iter().enumerate().map(sampled).collect();
-        let state = TableState::new(tables.clone());
-        Self { crew: Crew::new(PATIENCE), sources, status, state }
+        let scrapers = Scrapers::new(exporters);
+        let state = TableState::new(tables.clone().with_found_sources(scrapers.sources()));
+        let limit_log = LimitLog::new(
+            names.into_iter().map(str::to_owned).chain(scrapers.source_names()).collect(),
+        );
+        Self { crew: Crew::new(PATIENCE), scrapers, sources, status, state, limit_log }
     }
 
-    /// Runs a round: until every source was read or `deadline` passed.
+    /// Runs a round: until every source was read and every exporter scraped, or `deadline` passed.
+    ///
+    /// Needs a tokio runtime with I/O and time if there are exporters.
     pub async fn sample(&mut self, deadline: Duration, limits: &Limits) -> Sample {
+        let first = self.first_scraper();
+        self.scrapers.begin_round(deadline, &mut self.state, first).await;
         self.start_round();
-        self.crew.wait(deadline).await;
+        tokio::join!(self.crew.wait(deadline), self.scrapers.wait(deadline));
+        self.scrapers.end_round(deadline, &mut self.state, first).await;
         self.finish_round(limits)
+    }
+
+    /// Returns the index of the first source of the scrapers: after that of the status.
+    const fn first_scraper(&self) -> usize {
+        self.sources.len() + 1
     }
 
     /// Returns the catalogs of the last sample. Their number never falls.
@@ -112,7 +146,7 @@ impl Sampler {
         for (job, _) in self.crew.take_late() {
             self.take_back(job);
         }
-        self.state.clear_values();
+        self.state.clear_values(self.first_scraper());
         self.crew.start(self.sources.iter_mut().filter_map(|source| source.job.take()));
     }
 
@@ -135,10 +169,23 @@ impl Sampler {
                 }
             }
         }
+        self.set_status();
+        self.state.fit(limits);
+        if !self.state.left_out().is_empty() {
+            for source in self.state.left_out() {
+                self.status.set_left_out(*source);
+            }
+            self.set_status();
+        }
+        self.limit_log.update(&self.state);
+        self.state.fitted_sample()
+    }
+
+    /// Takes the rows about collectors.
+    fn set_status(&mut self) {
         if let Some(output) = self.status.output() {
             self.state.set(self.sources.len(), output);
         }
-        self.state.sample(limits)
     }
 
     /// Processes the reading of a source.

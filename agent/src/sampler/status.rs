@@ -10,6 +10,9 @@ use fleetgauge_proto::message::Family;
 use super::SourceSpec;
 use crate::tables::{ColumnSpec, Output, TableSpec};
 
+/// Name of its source, for logs.
+pub(super) const NAME: &str = "collector_status";
+
 const DURATION: ColumnSpec = ColumnSpec {
     decimals: 6,
     ..gauge(
@@ -19,7 +22,7 @@ const DURATION: ColumnSpec = ColumnSpec {
 };
 const SUCCESS: ColumnSpec = gauge(
     "node_scrape_collector_success",
-    "Whether the collector was read in time: 1 for yes, 0 for no.",
+    "Whether the collector was read in time and is reported: 1 for yes, 0 for no.",
 );
 
 /// Returns the table about collectors; none if no source is a collector.
@@ -58,6 +61,13 @@ impl SourceStatus {
     pub(super) fn set(&mut self, source: usize, duration: Duration, is_success: bool) {
         if let Some(Some(row)) = self.rows.get_mut(source) {
             (row.duration, row.is_success) = (duration, is_success);
+        }
+    }
+
+    /// Records that the series of a source are not reported.
+    pub(super) fn set_left_out(&mut self, source: usize) {
+        if let Some(Some(row)) = self.rows.get_mut(source) {
+            row.is_success = false;
         }
     }
 

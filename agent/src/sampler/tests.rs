@@ -9,6 +9,7 @@ use crate::tables::Output;
 use crate::test_log::Log;
 
 mod collector_status;
+mod limits;
 mod reported;
 
 /// Timeout of a test.

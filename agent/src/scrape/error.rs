@@ -40,8 +40,11 @@ pub enum ScrapeError {
     #[error("the page cannot be used: {0}")]
     Unusable(&'static str),
     /// The connection cannot be established, or breaks.
-    #[error("cannot connect: {0}")]
+    #[error("connection failed: {0}")]
     Connect(String),
+    /// A file of the exporter's settings is unusable: password, token, certificate.
+    #[error("cannot authenticate: {0}")]
+    Credentials(String),
     /// The page did not arrive in time.
     #[error("no complete page within {ms} ms")]
     Timeout {
@@ -52,8 +55,13 @@ pub enum ScrapeError {
     #[error("the exporter answered with HTTP status {0}")]
     HttpStatus(u16),
     /// The exporter answered with a redirect, which is not followed.
-    #[error("the exporter redirects (HTTP status {0}); set the final URL")]
-    Redirect(u16),
+    #[error("the exporter redirects to {location} (HTTP status {status}); set the final URL")]
+    Redirect {
+        /// HTTP status.
+        status: u16,
+        /// Host of the new location, escaped: see [`excerpt`]. The rest may have secrets.
+        location: String,
+    },
     /// The content type of the page is not a known text format.
     #[error("the page has an unsupported content type: {0}")]
     ContentType(String),
@@ -73,9 +81,10 @@ impl ScrapeError {
             Self::CutOff { .. } => "cut_off",
             Self::Unusable(_) => "unusable",
             Self::Connect(_) => "connect",
+            Self::Credentials(_) => "credentials",
             Self::Timeout { .. } => "timeout",
             Self::HttpStatus(_) => "http_status",
-            Self::Redirect(_) => "redirect",
+            Self::Redirect { .. } => "redirect",
             Self::ContentType(_) => "content_type",
             Self::Encoding(_) => "encoding",
         }

@@ -2,6 +2,7 @@
 
 use fleetgauge_proto::report::is_absent;
 
+use super::found::FoundGroups;
 use super::{Output, TableSpec};
 
 /// Returns a line for each sample with a value, sorted: `node_cpu_seconds_total{cpu="0"} 1.5`.
@@ -21,13 +22,21 @@ pub(crate) fn lines(tables: &[TableSpec], output: &Output) -> Vec<String> {
             }
         }
     }
-    for (name, group) in &output.found_groups().families {
+    lines.extend(found_lines(output.found_groups(), output.found_values()));
+    lines.sort();
+    lines
+}
+
+/// Returns a line for each sample that was found, by family and labels.
+pub(super) fn found_lines(groups: &FoundGroups, values: &[f64]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, group) in &groups.families {
         for (labels, position) in &group.samples {
+            let Some(value) = values.get(*position) else { continue };
             let labels = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
-            lines.extend(line(name, labels, output.found_values()[*position]));
+            lines.extend(line(name, labels, *value));
         }
     }
-    lines.sort();
     lines
 }
 

@@ -1,11 +1,12 @@
 //! Samples of families that a source found: their names are not declared in a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::limits::MAX_LABEL_VALUE_BYTES;
 
+use super::size::Size;
 use super::texts::Texts;
 
 /// A family whose name the source found when it read the host.
@@ -33,6 +34,9 @@ pub(super) struct FoundSamples {
     grouped_texts: Texts,
     grouped_counts: Vec<usize>,
     groups: Arc<FoundGroups>,
+    /// Whether all samples so far repeat those of the reading before. Then only their values are
+    /// kept.
+    is_repeating: bool,
 }
 
 /// The names and labels of the samples of one reading, grouped by family.
@@ -63,9 +67,36 @@ impl FoundSamples {
         self.texts.clear();
         self.counts.clear();
         self.values.clear();
+        self.is_repeating = true;
+    }
+
+    /// Adds the sample that is at the same position in the reading before, with another value.
+    /// Returns `false` if there is none, or if a sample before it was pushed.
+    pub(super) fn repeat(&mut self, value: f64) -> bool {
+        let can_repeat = self.can_repeat();
+        if can_repeat {
+            self.values.push(value);
+        }
+        can_repeat
+    }
+
+    /// Returns whether [`Self::repeat`] would add a sample.
+    pub(super) const fn can_repeat(&self) -> bool {
+        self.is_repeating && self.values.len() < self.grouped_counts.len()
+    }
+
+    /// Copies the texts of the samples that repeat those of the reading before.
+    fn write_repeated(&mut self) {
+        if !std::mem::replace(&mut self.is_repeating, false) {
+            return;
+        }
+        let repeated = self.grouped_counts.get(..self.values.len()).unwrap_or_default();
+        self.counts.extend_from_slice(repeated);
+        self.texts.assign_start(&self.grouped_texts, repeated.iter().sum());
     }
 
     pub(super) fn push(&mut self, family: FoundFamily<'_>, labels: &[(&str, &str)], value: f64) {
+        self.write_repeated();
         let FoundFamily { name, kind, help } = family;
         let kind = match kind {
             FamilyKind::Gauge => "g",
@@ -83,11 +114,21 @@ impl FoundSamples {
 
     /// Ends the reading: groups the samples, unless they are those of the reading before.
     pub(super) fn finish(&mut self) {
+        if self.is_repeating && self.values.len() == self.grouped_counts.len() {
+            return;
+        }
+        self.write_repeated();
         if self.texts != self.grouped_texts || self.counts != self.grouped_counts {
             self.groups = Arc::new(self.group());
-            self.grouped_texts.clone_from(&self.texts);
-            self.grouped_counts.clone_from(&self.counts);
+            std::mem::swap(&mut self.grouped_texts, &mut self.texts);
+            std::mem::swap(&mut self.grouped_counts, &mut self.counts);
         }
+    }
+
+    /// Returns the size of the texts of this reading.
+    #[cfg(test)]
+    pub(super) fn text_bytes(&self) -> usize {
+        self.texts.iter().map(str::len).sum()
     }
 
     fn group(&self) -> FoundGroups {
@@ -116,16 +157,32 @@ impl FoundSamples {
     }
 }
 
+impl FoundGroup {
+    fn size(&self) -> Size {
+        let labels = || self.samples.keys().flatten();
+        let names: BTreeSet<&str> = labels().map(|(name, _)| &**name).collect();
+        // A family whose samples were all left out is one series without a value.
+        let samples = self.samples.len().max(1);
+        Size {
+            columns: 1,
+            series: samples,
+            values: samples,
+            tables: 1,
+            labels: samples * names.len(),
+            label_bytes: labels().map(|(_, value)| value.len()).sum(),
+        }
+    }
+}
+
 impl FoundGroups {
     /// Returns the number of samples of the reading, with those that were left out.
     pub(super) const fn samples(&self) -> usize {
         self.samples
     }
 
-    /// Returns the size of all label values, in bytes.
-    pub(super) fn label_bytes(&self) -> usize {
-        let samples = self.families.values().flat_map(|group| group.samples.keys());
-        samples.flatten().map(|(_, value)| value.len()).sum()
+    /// Returns an upper bound of the size of the tables with these samples.
+    pub(super) fn size(&self) -> Size {
+        self.families.values().map(FoundGroup::size).fold(Size::default(), Size::plus)
     }
 
     fn add(&mut self, name: &str, kind: FamilyKind, help: &str, labels: &[&str], position: usize) {

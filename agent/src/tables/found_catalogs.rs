@@ -4,20 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use fleetgauge_proto::catalog::FamilyKind;
-use fleetgauge_proto::limits::MAX_CATALOGS;
 use fleetgauge_proto::message::{self, Catalog, Column, Family};
 use fleetgauge_proto::rows::TableRows;
 use fleetgauge_proto::{Limits, Violation};
 
 use super::found::{FoundGroup, FoundGroups, Labels};
+use super::found_layout::{FamilySet, Layout};
+use super::size::Size;
 use super::writer::sorted_rows;
 
-/// Maximum number of families in a catalog, below the default limit of a collector.
-const MAX_FAMILIES: usize = 900;
 /// Maximum size of a help text, in bytes, so that a full catalog fits into a frame.
 const MAX_HELP_BYTES: usize = 400;
-/// Maximum number of catalogs of found families: slot 0 has the declared tables.
-const MAX_FOUND_CATALOGS: usize = MAX_CATALOGS - 1;
 
 /// The families that all sources found, as tables of catalogs.
 ///
@@ -33,6 +30,10 @@ pub(super) struct FoundCatalogs {
     pub(super) places: Vec<Vec<Option<usize>>>,
     /// Number of values of all tables.
     pub(super) values: usize,
+    /// Size of all tables.
+    pub(super) size: Size,
+    /// Limits of the collector that the catalogs were made for.
+    limits: Limits,
     /// Families that are left out, with the reason, in the order of their names.
     pub(super) refused: Vec<(Box<str>, String)>,
     /// Families that once had several rows, or other labels than those that they shared a table
@@ -72,11 +73,17 @@ impl FoundCatalogs {
         &mut self,
         groups: &[&Arc<FoundGroups>],
         declared: &HashSet<&'static str>,
+        limits: &Limits,
     ) -> bool {
         let old = self.groups.iter();
-        if groups.len() == old.len() && old.zip(groups).all(|(old, now)| Arc::ptr_eq(old, now)) {
+        let has_same_limits = self.limits == *limits;
+        if has_same_limits
+            && groups.len() == old.len()
+            && old.zip(groups).all(|(old, now)| Arc::ptr_eq(old, now))
+        {
             return false;
         }
+        self.limits = *limits;
         self.groups = groups.iter().map(|group| Arc::clone(group)).collect();
         self.build(declared);
         true
@@ -105,34 +112,16 @@ impl FoundCatalogs {
         let groups = std::mem::take(&mut self.groups);
         let old_rows: Vec<_> = self.tables.drain(..).map(|table| table.rows).collect();
         self.places = groups.iter().map(|group| vec![None; group.samples()]).collect();
-        (self.values, self.refused) = (0, Vec::new());
+        (self.values, self.size, self.refused) = (0, Size::default(), Vec::new());
         let merged = self.merge(&groups, declared);
         self.remember_tables(&merged);
 
-        let mut shared: BTreeMap<&Labels, Vec<&str>> = BTreeMap::new();
-        let mut layout: Vec<Vec<&str>> = Vec::new();
-        for (name, family) in &merged {
-            match family.samples.first_key_value() {
-                Some((labels, _)) if !self.own_table.contains(*name) => {
-                    shared.entry(labels).or_default().push(name);
-                }
-                _ => layout.push(vec![name]),
-            }
-        }
-        let chunks = shared.values().flat_map(|names| names.chunks(MAX_FAMILIES));
-        layout.splice(0..0, chunks.map(<[&str]>::to_vec));
-        let (mut catalog, mut families) = (0, 0);
-        for names in layout {
-            if families + names.len() > MAX_FAMILIES {
-                (catalog, families) = (catalog + 1, 0);
-            }
-            if catalog >= MAX_FOUND_CATALOGS {
-                let why = "the agent has too many families";
-                self.refused.extend(names.iter().map(|name| ((*name).into(), why.to_owned())));
-                continue;
-            }
-            families += names.len();
-            self.add_table(catalog, &names, &merged);
+        let layout = self.layout(&merged);
+        let refused = layout.refused.iter().map(|(name, why)| ((*name).into(), (*why).to_owned()));
+        self.refused.extend(refused);
+        self.refused.sort_unstable();
+        for table in &layout.tables {
+            self.add_table(table.catalog, &table.families, &merged);
         }
         for table in &mut self.tables {
             // Rows that did not change are shared with the previous sample.
@@ -141,6 +130,39 @@ impl FoundCatalogs {
             }
         }
         self.groups = groups;
+    }
+
+    /// Leaves out all families.
+    pub(super) fn refuse_all(&mut self, why: &str) {
+        let families = self.tables.drain(..).flat_map(|table| table.families);
+        self.refused.extend(families.map(|family| (family.name, why.to_owned())));
+        self.refused.sort_unstable();
+        self.places.iter_mut().flatten().for_each(|place| *place = None);
+        (self.values, self.size) = (0, Size::default());
+    }
+
+    /// Places all families in tables and catalogs.
+    fn layout<'a>(&self, merged: &BTreeMap<&'a str, Merged<'_>>) -> Layout<'a> {
+        let mut shared: BTreeMap<&Labels, Vec<&'a str>> = BTreeMap::new();
+        let mut own = Vec::new();
+        for (name, family) in merged {
+            match family.samples.first_key_value() {
+                Some((labels, _)) if !self.own_table.contains(*name) => {
+                    shared.entry(labels).or_default().push(name);
+                }
+                _ => own.push(vec![*name]),
+            }
+        }
+        let mut layout = Layout::new(&self.limits);
+        for names in shared.into_values().chain(own) {
+            let members = names.iter().filter_map(|name| Some((*name, merged.get(name)?)));
+            let labels = members.clone().next().map(|(_, family)| family.label_names());
+            let labels = labels.unwrap_or_default();
+            let row_labels = (labels.len(), labels.iter().map(|name| name.len()).sum());
+            let families = members.map(|(name, family)| (name, name.len() + family.help().len()));
+            layout.place(&FamilySet { families: families.collect(), row_labels });
+        }
+        layout
     }
 
     /// Merges the groups of all sources by family.
@@ -219,6 +241,9 @@ impl FoundCatalogs {
         let texts = rows.iter().flat_map(|(texts, _)| texts.iter().copied()).collect();
         let rows =
             if has_labels { sorted_rows(row_labels.len(), texts) } else { Default::default() };
+        let columns = members.len();
+        let size = Size::of_rows(columns, columns, row_labels.len(), &rows);
+        self.size = self.size.plus(Size { columns, ..size });
         self.tables.push(FoundTable {
             catalog,
             families: names
@@ -251,9 +276,12 @@ impl Merged<'_> {
     }
 
     fn column(&self, name: &str) -> FoundColumn {
+        FoundColumn { name: name.into(), kind: self.group.kind, help: self.help().into() }
+    }
+
+    fn help(&self) -> &str {
         let help = &self.group.help;
-        let help = help[..help.floor_char_boundary(MAX_HELP_BYTES)].into();
-        FoundColumn { name: name.into(), kind: self.group.kind, help }
+        &help[..help.floor_char_boundary(MAX_HELP_BYTES)]
     }
 }
 

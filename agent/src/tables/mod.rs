@@ -18,7 +18,9 @@
 pub(crate) mod exposition;
 mod found;
 mod found_catalogs;
+mod found_layout;
 mod output;
+mod size;
 mod spec;
 mod state;
 mod table_set;
@@ -27,6 +29,7 @@ mod writer;
 
 pub use found::FoundFamily;
 pub use output::Output;
+pub(crate) use size::{Excess, Size};
 pub use spec::{ColumnSpec, TableSpec};
 pub use state::TableState;
 pub use table_set::TableSet;

@@ -29,7 +29,7 @@ use super::{FoundFamily, TableSpec};
 /// output.finish();
 /// assert_eq!(output.series(), 3);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Output {
     pub(super) tables: Vec<TableWriter>,
     found: FoundSamples,
@@ -66,6 +66,25 @@ impl Output {
         self.found.push(family, labels, value);
     }
 
+    /// Adds the sample that has the same position in the reading before, with another value. Costs
+    /// no more than the value. Returns `false` and adds nothing if that reading had no sample
+    /// there, or if this reading had a [`sample`](Self::sample) before.
+    pub fn repeat(&mut self, value: f64) -> bool {
+        self.found.repeat(value)
+    }
+
+    /// Returns whether [`repeat`](Self::repeat) would add a sample.
+    #[must_use]
+    pub const fn can_repeat(&self) -> bool {
+        self.found.can_repeat()
+    }
+
+    /// Returns the number of samples of this reading, those of declared tables excluded.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.found.values().len()
+    }
+
     /// Ends the reading. Of two rows with the same labels, the first one counts.
     pub fn finish(&mut self) {
         self.tables.iter_mut().for_each(TableWriter::finish);
@@ -93,7 +112,22 @@ impl Output {
     }
 
     /// Returns the values of the samples that were found, by their positions.
-    pub(super) fn found_values(&self) -> &[f64] {
+    pub(crate) fn found_values(&self) -> &[f64] {
         self.found.values()
+    }
+
+    /// Iterates over the families that were found: name, kind and help text.
+    #[cfg(test)]
+    pub(crate) fn families(
+        &self,
+    ) -> impl Iterator<Item = (&str, fleetgauge_proto::catalog::FamilyKind, &str)> {
+        let families = self.found.groups().families.iter();
+        families.map(|(name, group)| (&**name, group.kind, &*group.help))
+    }
+
+    /// Returns the size of the texts of this reading, which [`repeat`](Self::repeat) does not copy.
+    #[cfg(test)]
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.found.text_bytes()
     }
 }

@@ -9,6 +9,7 @@ use fleetgauge_proto::rows::TableRows;
 
 use super::found::FoundGroups;
 use super::found_catalogs::FoundCatalogs;
+use super::size::{self, Excess, Size};
 use super::table_set::{Place, Shape};
 use super::{Output, Sample, TableSet};
 use crate::catalogs::Catalogs;
@@ -25,8 +26,18 @@ pub struct TableState {
     found: Vec<Found>,
     found_catalogs: FoundCatalogs,
     catalogs: Catalogs,
+    /// Size of all columns, and of the series of the table without row labels.
+    fixed: Size,
+    /// Upper bound of the size of each source's other series.
+    sizes: Vec<Size>,
+    /// Size of the rows in each source's declared tables.
+    declared_sizes: Vec<Size>,
     /// Sources whose series are left out, because the agent would have too many.
     left_out: Vec<usize>,
+    /// The limit that all series together exceed.
+    excess: Option<Excess>,
+    /// Sizes and limits for which the sources to leave out were chosen.
+    chosen_for: Option<(Vec<Size>, Limits)>,
 }
 
 /// A declared table.
@@ -60,22 +71,37 @@ impl TableState {
             found,
             found_catalogs: FoundCatalogs::default(),
             catalogs: set.catalogs().clone(),
+            fixed: fixed_size(set.catalogs()),
+            sizes: vec![Size::default(); set.places.len()],
+            declared_sizes: vec![Size::default(); set.places.len()],
             left_out: Vec::new(),
+            excess: None,
+            chosen_for: None,
             set,
         }
     }
 
-    /// Begins a round: all values are absent.
-    pub fn clear_values(&mut self) {
+    /// Begins a round: all values are absent, but for those that sources from index `kept` on found.
+    pub fn clear_values(&mut self, kept: usize) {
         for table in &mut self.tables {
             table.values.fill(ABSENT);
         }
-        self.found.iter_mut().for_each(|found| found.values.clear());
+        self.found.iter_mut().take(kept).for_each(|found| found.values.clear());
+    }
+
+    /// Removes all samples that a source found.
+    pub fn clear(&mut self, source: usize) {
+        if let Some(found) = self.found.get_mut(source)
+            && found.groups.samples() > 0
+        {
+            *found = Found::default();
+        }
     }
 
     /// Takes the finished reading of a source.
     pub fn set(&mut self, source: usize, output: &Output) {
         let Some(places) = self.set.places.get(source) else { return };
+        let mut has_changed = false;
         for (place, written) in places.iter().zip(&output.tables) {
             match place {
                 Place::Fixed(positions) => {
@@ -85,8 +111,9 @@ impl TableState {
                 }
                 Place::Table(table) => {
                     let table = &mut self.tables[*table];
-                    if *table.rows != **written.rows() {
+                    if !Arc::ptr_eq(&table.rows, written.rows()) && table.rows != *written.rows() {
                         table.rows = Arc::clone(written.rows());
+                        has_changed = true;
                     }
                     table.values.clear();
                     written.values().for_each(|values| table.values.extend_from_slice(values));
@@ -94,16 +121,51 @@ impl TableState {
             }
         }
         let found = &mut self.found[source];
+        has_changed |= !Arc::ptr_eq(&found.groups, output.found_groups());
         found.groups = Arc::clone(output.found_groups());
         found.values.clear();
         found.values.extend_from_slice(output.found_values());
+        if has_changed {
+            let declared = self.declared_size(source);
+            self.declared_sizes[source] = declared;
+            self.sizes[source] = declared.plus(self.found[source].groups.size());
+        }
     }
 
-    /// Returns the rows and values. If they exceed the limits of the collector, leaves out
-    /// the sources with the most series.
+    /// Returns the rows and values, without those of sources that [`TableState::fit`] leaves out.
     pub fn sample(&mut self, limits: &Limits) -> Sample {
-        self.left_out = self.sources_over(limits);
-        self.update_catalogs();
+        self.fit(limits);
+        self.fitted_sample()
+    }
+
+    /// Chooses the sources to leave out, so that the others do not exceed the limits of the
+    /// collector: those with the most series or labels. Makes the catalogs of found families.
+    pub(crate) fn fit(&mut self, limits: &Limits) {
+        let is_chosen = self
+            .chosen_for
+            .as_ref()
+            .is_some_and(|(sizes, chosen_limits)| *sizes == self.sizes && chosen_limits == limits);
+        if !is_chosen {
+            self.left_out = size::sources_over(self.fixed, &self.sizes, limits);
+            let all = self.sizes.iter().fold(self.fixed, |sum, size| sum.plus(*size));
+            self.excess = all.excess(limits);
+            self.chosen_for = Some((self.sizes.clone(), *limits));
+        }
+        // A family that several sources found can be larger than the sum of their parts, because
+        // all its rows have all labels.
+        loop {
+            self.update_catalogs(limits);
+            let Some(excess) = self.fitted_size().excess(limits) else { return };
+            let sizes = self.sizes.iter().enumerate();
+            let reported = sizes.filter(|(source, _)| !self.left_out.contains(source));
+            let Some((largest, _)) = size::largest(reported, excess) else { return };
+            self.left_out.push(largest);
+            self.excess.get_or_insert(excess);
+        }
+    }
+
+    /// Returns the rows and values of the sources that are not left out.
+    pub(crate) fn fitted_sample(&self) -> Sample {
         let (mut rows, mut values) = (Vec::with_capacity(self.tables.len()), Vec::new());
         let left_out = |index: usize| {
             let owns = |source: &usize| self.set.places[*source].contains(&Place::Table(index));
@@ -149,49 +211,51 @@ impl TableState {
         &self.found_catalogs.refused
     }
 
-    fn sources_over(&self, limits: &Limits) -> Vec<usize> {
-        let mut sizes: Vec<_> = (0..self.found.len()).map(|source| self.size(source)).collect();
-        let total = sizes.iter().fold(Size::default(), |total, size| total.plus(*size));
-        if total.fits(limits) {
-            return Vec::new();
-        }
-        let mut left_out = Vec::new();
-        loop {
-            let total = sizes.iter().fold(Size::default(), |total, size| total.plus(*size));
-            let largest =
-                sizes.iter().enumerate().max_by_key(|(_, size)| size.label_bytes.max(size.series));
-            match largest {
-                Some((source, size)) if !total.fits(limits) && *size != Size::default() => {
-                    left_out.push(source);
-                    sizes[source] = Size::default();
-                }
-                _ => return left_out,
-            }
-        }
+    /// Returns the samples that a source found, as text.
+    #[cfg(test)]
+    pub(crate) fn found_lines(&self, source: usize) -> Vec<String> {
+        let Found { groups, values } = &self.found[source];
+        super::exposition::found_lines(groups, values)
     }
 
-    /// Returns the size of a source's series, without those in tables without row labels.
-    fn size(&self, source: usize) -> Size {
-        let mut size = Size::default();
-        for place in &self.set.places[source] {
-            if let Place::Table(table) = place {
-                let Table { rows, shape, .. } = &self.tables[*table];
-                let series = rows.len() * shape.width;
-                size = size.plus(Size { series, label_bytes: rows.label_bytes() });
+    /// Returns the limit because of which sources are left out.
+    pub(crate) const fn excess(&self) -> Option<Excess> {
+        self.excess
+    }
+
+    /// Returns the number of series of a source, without those in tables without row labels.
+    pub(crate) fn series(&self, source: usize) -> usize {
+        self.sizes.get(source).map_or(0, |size| size.series)
+    }
+
+    /// Returns the size of what is not left out.
+    fn fitted_size(&self) -> Size {
+        let mut size = self.fixed.plus(self.found_catalogs.size);
+        for (source, declared) in self.declared_sizes.iter().enumerate() {
+            if !self.left_out.contains(&source) {
+                size = size.plus(*declared);
             }
         }
-        let groups = &self.found[source].groups;
-        size.plus(Size { series: groups.samples(), label_bytes: groups.label_bytes() })
+        size
+    }
+
+    /// Returns the size of the rows in a source's declared tables.
+    fn declared_size(&self, source: usize) -> Size {
+        let tables = self.set.places[source].iter().filter_map(|place| match place {
+            Place::Table(table) => self.tables.get(*table),
+            Place::Fixed(_) => None,
+        });
+        tables.map(Table::size).fold(Size::default(), Size::plus)
     }
 
     /// Makes the catalogs anew if a source found other families or samples than before.
-    fn update_catalogs(&mut self) {
+    fn update_catalogs(&mut self, limits: &Limits) {
         let none = Arc::default();
         let groups = self.found.iter().enumerate().map(|(source, found)| {
             if self.left_out.contains(&source) { &none } else { &found.groups }
         });
         let groups: Vec<_> = groups.collect();
-        if !self.found_catalogs.update(&groups, &self.declared) {
+        if !self.found_catalogs.update(&groups, &self.declared, limits) {
             return;
         }
         let mut messages = vec![self.set.catalog().clone()];
@@ -202,8 +266,7 @@ impl TableState {
             Ok(_) => {}
             Err(violation) => {
                 // Each family was checked alone. Together they may still contradict each other.
-                tracing::warn!(%violation, "metrics left out");
-                self.found_catalogs = FoundCatalogs::default();
+                self.found_catalogs.refuse_all(&violation.to_string());
                 let mut messages = vec![self.set.catalog().clone()];
                 messages.extend(self.found_catalogs.messages(found_before));
                 if let Ok(catalogs) = Catalogs::try_new(messages) {
@@ -214,23 +277,16 @@ impl TableState {
     }
 }
 
-/// Size of the series of a source.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Size {
-    series: usize,
-    label_bytes: usize,
+impl Table {
+    fn size(&self) -> Size {
+        let Shape { labels, width, columns } = self.shape;
+        Size::of_rows(columns, width, labels, &self.rows)
+    }
 }
 
-impl Size {
-    const fn plus(self, other: Self) -> Self {
-        let (series, label_bytes) =
-            (self.series + other.series, self.label_bytes + other.label_bytes);
-        Self { series, label_bytes }
-    }
-
-    const fn fits(self, limits: &Limits) -> bool {
-        self.series <= limits.max_series as usize
-            && self.series <= limits.max_values as usize
-            && self.label_bytes <= limits.max_label_bytes as usize
-    }
+/// Returns the size of all columns, and of the series of tables without row labels.
+fn fixed_size(catalogs: &Catalogs) -> Size {
+    let none = TableRows::default();
+    let tables = catalogs.tables().iter().map(|table| Size::of_table(table, &none));
+    tables.fold(Size::default(), Size::plus)
 }

@@ -38,6 +38,8 @@ pub(super) struct Shape {
     pub(super) labels: usize,
     /// Number of values of a row.
     pub(super) width: usize,
+    /// Number of series of a row.
+    pub(super) columns: usize,
 }
 
 impl TableSet {
@@ -85,6 +87,13 @@ impl TableSet {
         Ok(set)
     }
 
+    /// Adds sources without declared tables after all others.
+    #[must_use]
+    pub(crate) fn with_found_sources(mut self, count: usize) -> Self {
+        self.places.resize_with(self.places.len() + count, Vec::new);
+        self
+    }
+
     /// Returns the catalog, validated and encoded, as the only one.
     #[must_use]
     pub const fn catalogs(&self) -> &Catalogs {
@@ -107,8 +116,9 @@ impl TableSet {
         let width = columns.iter().map(ColumnSpec::width).sum();
         let columns = columns.iter().map(|column| column.to_message(families.index(column.family)));
         let table = message::Table { row_labels: row_labels.to_vec(), columns: columns.collect() };
+        let labels = row_labels.len();
+        self.shapes.push(Shape { labels, width, columns: table.columns.len() });
         self.catalog.tables.push(table);
-        self.shapes.push(Shape { labels: row_labels.len(), width });
         Place::Table(self.shapes.len() - 1)
     }
 }

@@ -186,7 +186,7 @@ fn values_last_for_one_round_and_rows_longer() {
     state.set(0, &output);
     let before = sample(&mut state);
     assert_eq!(before.values, [2.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
-    state.clear_values();
+    state.clear_values(usize::MAX);
     let after = sample(&mut state);
     assert_eq!(after.rows, before.rows);
     assert_eq!(after.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [ABSENT.to_bits(); 6]);
@@ -196,7 +196,7 @@ fn values_last_for_one_round_and_rows_longer() {
 }
 
 #[test]
-fn largest_source_is_left_out_if_there_are_too_many_series() {
+fn largest_source_is_left_out_if_there_are_too_many_values() {
     let [disks, cpus] = [[disks()], [TableSpec { row_labels: &["cpu"], columns: vec![CPU_USER] }]];
     let mut state = state(&[&disks, &cpus]);
     let rows = |count: usize| {
@@ -206,14 +206,18 @@ fn largest_source_is_left_out_if_there_are_too_many_series() {
     };
     state.set(0, &reading(&disks, rows(10)));
     state.set(1, &reading(&cpus, rows(3)));
-    let limits = |max_series| Limits { max_series, ..Limits::default() };
+    let limits = |max_values| Limits { max_values, ..Limits::default() };
     assert_eq!(state.sample(&limits(53)).values.len(), 53);
     assert!(state.left_out().is_empty());
     assert_eq!(state.sample(&limits(52)).values, [1.0; 3]);
     assert_eq!(state.left_out(), [0]);
+    // A histogram is one series.
+    let few_series = Limits { max_series: 23, ..Limits::default() };
+    assert_eq!(state.sample(&few_series).values.len(), 53);
     let few_bytes = Limits { max_label_bytes: 2, ..Limits::default() };
     assert!(state.sample(&few_bytes).values.is_empty());
     assert_eq!(state.sample(&Limits::default()).values.len(), 53, "nothing is lost for ever");
 }
 
 mod found_families;
+mod limits;

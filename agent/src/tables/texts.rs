@@ -18,6 +18,15 @@ impl Texts {
         self.ends.push(self.bytes.len());
     }
 
+    /// Replaces the texts by the first `count` ones of `other`.
+    pub(super) fn assign_start(&mut self, other: &Self, count: usize) {
+        self.clear();
+        let ends = other.ends.get(..count).unwrap_or(&other.ends);
+        let bytes = ends.last().and_then(|end| other.bytes.get(..*end));
+        self.bytes.push_str(bytes.unwrap_or_default());
+        self.ends.extend_from_slice(ends);
+    }
+
     /// Iterates over the texts.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut start = 0;

@@ -38,10 +38,14 @@ fn receive_hello(peer: &mut Peer) -> HelloInfo {
     })
 }
 
-/// Writes a configuration file with the settings in `more`.
+/// Writes a configuration file with the settings in `more`, for the metrics `basic` unless it says
+/// otherwise.
 fn settings(files: &Files, collector: &Collector, more: &str, label: &str) -> String {
     let address = collector.address();
-    let text = format!("collector = '{address}'\nid = 'web-1'\n{more}\n[labels]\ndc = '{label}'\n");
+    let metrics = if more.contains("metrics = ") { "" } else { "metrics = 'basic'\n" };
+    let text = format!(
+        "collector = '{address}'\nid = 'web-1'\n{metrics}{more}\n[labels]\ndc = '{label}'\n"
+    );
     files.write("agent.toml", &text, 0o644)
 }
 

@@ -74,7 +74,7 @@ fn check_prints_the_settings_and_where_they_were_set() {
         ("collector = \"c.example:1\"", "# environment variable FLEETGAUGE_COLLECTOR"),
         ("id = \"web-1\"", "# flag --id"),
         ("interval = \"2m\"", &format!("# {path} line 1")),
-        ("metrics = \"basic\"", "# default"),
+        ("metrics = [\"basic\", \"node\"]", "# default"),
         ("labels = { dc = \"fra\" }", &format!("# {path} line 3")),
         ("# token is set and not shown", "# environment variable FLEETGAUGE_TOKEN"),
     ] {

@@ -10,6 +10,7 @@ mod head;
 mod labels;
 mod number;
 pub mod openmetrics;
+mod own_families;
 mod plan;
 mod size;
 mod snapshot;
@@ -22,11 +23,13 @@ pub use head::FamilyHead;
 pub(crate) use labels::{Renames, prefixes};
 pub use labels::{agent_of, static_labels, write_labels};
 pub(crate) use number::{label_number, write_value};
+pub(crate) use own_families::OwnFamilies;
 pub use plan::Plan;
 pub use size::CatalogSize;
 #[cfg(test)]
 pub(crate) use snapshot::visited;
 pub use snapshot::{Group, PageFamily, Snapshot};
+pub(crate) use text::render_with;
 pub use text::{CHUNK_BYTES, Counted, Disconnected, Sink, render};
 
 /// A text format of Prometheus.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use fleetgauge_proto::catalog::Table;
 
-use super::FamilyHead;
 use super::escape::push_label;
 use super::labels::renamed_labels;
+use super::{FamilyHead, Format};
 use crate::registry::{BlockView, CatalogEntry, PlacedTable};
 
 /// Agents that are transposed together: eight values fill a cache line.
@@ -33,6 +33,8 @@ pub struct Snapshot {
 pub struct PageFamily {
     /// The family's HELP, TYPE and UNIT lines.
     pub head: Arc<FamilyHead>,
+    /// Whether OpenMetrics shows a counter that is named as is as a counter.
+    pub is_counter: bool,
     /// Index of the group, and of the family in that group's catalog, for each catalog with this
     /// family.
     pub members: Vec<(usize, usize)>,
@@ -83,6 +85,13 @@ pub(super) struct TableCopy {
     pub(super) texts: String,
     /// Length of the rendered labels of each row.
     pub(super) text_lens: Vec<u32>,
+}
+
+impl PageFamily {
+    /// Returns the HELP, TYPE and UNIT lines.
+    pub(super) fn lines(&self, format: Format) -> &str {
+        if self.is_counter { self.head.counter_lines(format) } else { self.head.lines(format) }
+    }
 }
 
 impl Group {

@@ -5,6 +5,7 @@ use fleetgauge_proto::report::is_absent;
 
 use super::Format;
 use super::number::write_value;
+use super::own_families::OwnFamilies;
 use super::plan::{ColumnPlan, FamilyPlan};
 use super::snapshot::{Group, Snapshot, TableCopy, pieces};
 
@@ -53,10 +54,22 @@ pub fn render(
     format: Format,
     sink: &mut dyn Sink,
 ) -> Result<Counted, Disconnected> {
+    render_with(snapshot, &mut OwnFamilies::default(), format, sink)
+}
+
+/// Like [`render`], but writes the collector's own families that agents have as well, and removes
+/// them from `own`.
+pub(crate) fn render_with(
+    snapshot: &Snapshot,
+    own: &mut OwnFamilies<'_>,
+    format: Format,
+    sink: &mut dyn Sink,
+) -> Result<Counted, Disconnected> {
     let mut page =
         Page { chunk: Vec::with_capacity(CHUNK_BYTES + 4096), sink, counted: Counted::default() };
     for family in &snapshot.families {
-        page.write(family.head.lines(format));
+        let head = family.lines(format);
+        page.write(own.take_like(head).unwrap_or(head));
         page.flush_if_full()?;
         for &(group, position) in &family.members {
             page.write_group(&snapshot.groups[group], position, format)?;

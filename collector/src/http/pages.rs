@@ -11,7 +11,9 @@ use super::HttpState;
 use super::error::HttpError;
 use super::query::Query;
 use super::response::ResponseOptions;
-use crate::exposition::{Disconnected, Format, Sink, openmetrics, render};
+use crate::exposition::{
+    Disconnected, Format, OwnFamilies, Sink, openmetrics, render, render_with,
+};
 
 type Answer = Result<Response, HttpError>;
 
@@ -49,13 +51,14 @@ async fn series(
     let find = move || {
         let snapshot = content.collector.registry.snapshot_of_shard(shard);
         Ok(move |sink: &mut dyn Sink| {
-            render(&snapshot, format, sink)?;
-            let end = if own && shard.is_first() {
+            let own = if own && shard.is_first() {
                 own_page(&content, format)?
             } else {
                 openmetrics::end(format).to_owned()
             };
-            sink.chunk(end.as_bytes())
+            let mut own = OwnFamilies::parse(&own);
+            render_with(&snapshot, &mut own, format, sink)?;
+            sink.chunk(own.remaining().as_bytes())
         })
     };
     Ok(options.stream(&http, format.content_type(), find).await)

@@ -6,7 +6,7 @@ use fleetgauge_proto::catalog::{Column, Family, FamilyKind, Table};
 use super::catalogs::{CatalogEntry, RECORD_BYTES};
 use super::families::{DECLARED_BYTES, NAME_BYTES};
 use super::sample_names::HASHED_NAME_BYTES;
-use crate::exposition::{CatalogSize, FamilyHead, Format, Renames, prefixes};
+use crate::exposition::{CatalogSize, FamilyHead, Renames, prefixes};
 
 /// A catalog with its size, before its plan is built.
 #[derive(Debug)]
@@ -91,10 +91,8 @@ fn memory(catalog: &Catalog, size: &CatalogSize) -> usize {
             + names(&table.row_labels)
             + table.columns.iter().map(column).sum::<usize>()
     };
-    let head = |family: &Family, kind: FamilyKind| {
-        let lines = Format::ALL.map(|format| FamilyHead::bytes(family, kind, format));
-        DECLARED_BYTES + lines.iter().sum::<usize>()
-    };
+    let head =
+        |family: &Family, kind: FamilyKind| DECLARED_BYTES + FamilyHead::memory(family, kind);
     let family = |family: &Family| {
         let texts = family.name.len() + family.unit.len() + family.help.len();
         let name = |name: String| name.len() + family.name.len() + NAME_BYTES + HASHED_NAME_BYTES;

@@ -1,12 +1,14 @@
 //! Copies of the registry for scrapes and lists, one stripe at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use fleetgauge_proto::AgentId;
+use fleetgauge_proto::catalog::Family;
 use parking_lot::MutexGuard;
 
 use super::agent::{SeriesData, SeriesStorage};
+use super::families::{can_be_counter, counter_of};
 use super::slab::BlockView;
 use super::{CatalogEntry, FleetShard, GaugeFamily, Layout, RegisteredAgent, Registry, STRIPES};
 use crate::exposition::{FamilyHead, Group, PageFamily, Snapshot, agent_of};
@@ -42,7 +44,7 @@ impl Registry {
             let members = family.members.iter();
             let members =
                 members.filter_map(|(key, at)| Some((*positions.get(key)?, *at))).collect();
-            PageFamily { head: family.head, members }
+            PageFamily { head: family.head, is_counter: family.is_counter, members }
         });
         let families = families.collect();
         Snapshot { families, groups }
@@ -82,14 +84,7 @@ impl Registry {
         })?;
         drop(stripe);
         let groups = groups.finish();
-        let mut families = Vec::new();
-        for (group, copied) in groups.iter().enumerate() {
-            for (position, family) in copied.catalog().catalog().families.iter().enumerate() {
-                let Some(kind) = family.kind else { continue };
-                let head = Arc::new(FamilyHead::new(family, kind));
-                families.push(PageFamily { head, members: vec![(group, position)] });
-            }
-        }
+        let families = families_of(&groups);
         Some(Snapshot { families, groups })
     }
 
@@ -114,6 +109,30 @@ impl Registry {
         });
         labels.take(max)
     }
+}
+
+/// Returns the families of one agent, with the kinds of its catalogs.
+fn families_of(groups: &[Group]) -> Vec<PageFamily> {
+    let declared = |group: &Group| Arc::clone(group.catalog());
+    let catalogs: Vec<_> = groups.iter().map(declared).collect();
+    let all = || catalogs.iter().flat_map(|catalog| &catalog.catalog().families);
+    let counter = |family: &Family| counter_of((&family.name, family.kind?)).map(ToOwned::to_owned);
+    let taken: HashSet<_> = if all().any(|family| counter(family).is_some()) {
+        all().flat_map(Family::sample_names).collect()
+    } else {
+        HashSet::new()
+    };
+    let mut families = Vec::new();
+    for (group, catalog) in catalogs.iter().enumerate() {
+        for (position, family) in catalog.catalog().families.iter().enumerate() {
+            let Some(kind) = family.kind else { continue };
+            let head = Arc::new(FamilyHead::new(family, kind));
+            let is_counter = counter(family)
+                .is_some_and(|name| can_be_counter(&name, |other| taken.contains(other)));
+            families.push(PageFamily { head, is_counter, members: vec![(group, position)] });
+        }
+    }
+    families
 }
 
 /// Number of agents copied together, so that their cache misses overlap.

@@ -3,6 +3,7 @@
 
 use fleetgauge_proto::catalog::FamilyKind;
 
+use crate::pages::{OPENMETRICS, grammar};
 use crate::support::agent::{Agent, identity};
 use crate::support::collector::{Collector, config};
 use crate::support::eventually;
@@ -64,8 +65,138 @@ fn family_with_the_sample_name_of_another_is_suppressed() {
     clash(("foo", COUNTER), ("foo_total", GAUGE));
     clash(("foo_total", GAUGE), ("foo", COUNTER));
     clash(("foo_sum", GAUGE), ("foo", SUMMARY));
-    clash(("foo_total", COUNTER_AS_NAMED), ("foo", COUNTER));
-    clash(("foo", COUNTER), ("foo_total", COUNTER_AS_NAMED));
+    clash(("foo_total", GAUGE), ("foo_total", COUNTER_AS_NAMED));
+    clash(("foo_created", GAUGE), ("foo", COUNTER));
+}
+
+/// Checks that the families of two agents are shown as one counter.
+fn unite(first: (&str, u8), second: (&str, u8)) {
+    let collector = Collector::start();
+    let join = |id, (name, kind)| {
+        Agent::join(collector.agents, &identity(id), &of_kind(name, kind), values(kind))
+    };
+    let agents = [join("first", first), join("second", second)];
+    for (path, headers, name) in [
+        ("/metrics/agents", &[][..], "foo_total"),
+        ("/metrics/agents", &[OPENMETRICS][..], "foo"),
+        ("/metrics/agents/first", &[OPENMETRICS][..], "foo"),
+        ("/metrics/agents/second", &[OPENMETRICS][..], "foo"),
+    ] {
+        let page = collector.get(path, headers).text();
+        let types: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        assert_eq!(types, [format!("# TYPE {name} counter")], "{path}");
+    }
+    let page = collector.page();
+    for id in ["first", "second"] {
+        assert_eq!(page.value(&format!("foo_total{{agent=\"{id}\"}}")), Some(1.0), "{}", page.0);
+    }
+    assert_eq!(collector.metric("fleetgauge_families_suppressed"), 0.0);
+    assert_eq!(collector.metric("fleetgauge_family_conflicts_total"), 0.0);
+    let [holder, late] = agents;
+    drop(holder);
+    eventually("the first session has ended", || !collector.page().shows("first"));
+    assert!(collector.page().shows("second"));
+    // Only a counter takes its name without the suffix.
+    let other = join("other", ("foo", GAUGE));
+    assert_eq!(collector.page().shows("other"), second.1 != COUNTER);
+    drop((late, other));
+}
+
+#[test]
+fn counter_and_counter_as_named_with_the_same_samples_are_one_family() {
+    unite(("foo_total", COUNTER_AS_NAMED), ("foo", COUNTER));
+    unite(("foo", COUNTER), ("foo_total", COUNTER_AS_NAMED));
+    unite(("foo_total", COUNTER_AS_NAMED), ("foo_total", COUNTER_AS_NAMED));
+}
+
+/// An exporter in Go has the gauge `x` and the counter `x_total`, which OpenMetrics cannot show.
+#[test]
+fn counter_as_named_has_no_type_in_openmetrics_while_its_name_is_taken() {
+    let collector = Collector::start();
+    let as_named = of_kind("foo_total", COUNTER_AS_NAMED);
+    let counter = Agent::join(collector.agents, &identity("counter"), &as_named, &[1.0]);
+    let shown = || collector.get("/metrics/agents", &[OPENMETRICS]).text();
+    assert!(shown().contains("# TYPE foo counter\n"), "{}", shown());
+    for taken in ["foo", "foo_created", "foo_created_total"] {
+        let catalog = of_kind(taken, COUNTER_AS_NAMED);
+        let other = Agent::join(collector.agents, &identity("other"), &catalog, &[2.0]);
+        assert!(shown().contains("# TYPE foo_total unknown\n"), "{}", shown());
+        assert!(shown().contains(&format!("{taken}{{agent=\"other\"}} 2")), "{}", shown());
+        drop(other);
+        eventually("the other session has ended", || !collector.page().shows("other"));
+    }
+    assert!(shown().contains("# TYPE foo counter\n"), "{}", shown());
+    drop(counter);
+}
+
+#[test]
+fn families_of_one_agent_do_not_take_the_name_of_its_counter_as_named() {
+    let collector = Collector::start();
+    let families = [
+        family("alloc_bytes", GAUGE),
+        family("alloc_bytes_total", COUNTER_AS_NAMED),
+        family("calls_total", COUNTER_AS_NAMED),
+    ];
+    let catalog = catalog_of(&families, &[single(0), single(1), single(2)]);
+    let agent = Agent::join(collector.agents, &identity("a"), &catalog, &[1.0, 2.0, 3.0]);
+    for path in ["/metrics/agents", "/metrics/agents/a"] {
+        let page = collector.get(path, &[OPENMETRICS]).text();
+        let expected = "# TYPE alloc_bytes gauge\nalloc_bytes{agent=\"a\"} 1\n\
+                        # TYPE alloc_bytes_total unknown\nalloc_bytes_total{agent=\"a\"} 2\n\
+                        # TYPE calls counter\ncalls_total{agent=\"a\"} 3\n# EOF\n";
+        assert_eq!(page, expected, "{path}");
+    }
+    drop(agent);
+}
+
+#[test]
+fn process_metrics_of_agents_are_with_those_of_the_collector() {
+    let collector = Collector::start();
+    let kinds: Vec<_> = collector
+        .page_at("/metrics/self")
+        .0
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE process_")?.split_once(' '))
+        .map(|(name, kind)| (format!("process_{name}"), kind == "counter"))
+        .collect();
+    assert_eq!(kinds.is_empty(), cfg!(not(target_os = "linux")));
+    for (name, is_counter) in &kinds {
+        let (same, other) =
+            if *is_counter { (COUNTER_AS_NAMED, GAUGE) } else { (GAUGE, COUNTER_AS_NAMED) };
+        let join = |id, kind| {
+            Agent::join(collector.agents, &identity(id), &of_kind(name, kind), values(kind))
+        };
+        // The own family has its name first.
+        let late = join("other", other);
+        let agents = [join("same", same), late];
+        for (path, headers) in [("/metrics", &[][..]), ("/metrics", &[OPENMETRICS][..])] {
+            let page = collector.get(path, headers).text();
+            grammar::check(&page, !headers.is_empty());
+            let of_agent = format!("\n{name}{{agent=\"same\"}} 1\n");
+            let own = page.lines().filter(|line| line.starts_with(&format!("{name} "))).count();
+            assert!(own == 1 && page.contains(&of_agent), "{name} in {page}");
+            assert!(!page.contains("agent=\"other\""), "{name} in {page}");
+        }
+        assert!(collector.page_at("/metrics/agents/other").shows("other"));
+        assert_eq!(collector.metric("fleetgauge_families_suppressed"), 1.0, "{name}");
+        drop(agents);
+        eventually("the sessions have ended", || {
+            collector.metric("fleetgauge_agents_connected") == 0.0
+        });
+    }
+}
+
+/// The operator's setting would suppress the collector's own family, which is always on the page.
+#[test]
+fn operator_cannot_change_the_kinds_of_the_collectors_own_metrics() {
+    let mut config = config();
+    config.configured_kinds.insert("process_open_fds".to_owned(), FamilyKind::CounterAsNamed);
+    let collector = Collector::with(config);
+    let named = of_kind("process_open_fds", COUNTER_AS_NAMED);
+    let agent = Agent::join(collector.agents, &identity("a"), &named, &[1.0]);
+    assert!(!collector.page_at("/metrics").shows("a"));
+    grammar::check(&collector.page_at("/metrics").0, false);
+    drop(agent);
 }
 
 #[test]

@@ -71,6 +71,7 @@ pub const AGENT: &[&str] = &[
     "textfile",
     "collectors",
     "node",
+    "peaks",
     "path_procfs",
     "path_sysfs",
     "path_rootfs",

@@ -13,7 +13,7 @@ use super::http;
 use super::programs::{repository, wait_for};
 
 /// Pages for operators. Every metric of the collector that they name must exist.
-const GUIDE: [&str; 11] = [
+const GUIDE: [&str; 13] = [
     "docs/codes.md",
     "docs/collector-metrics.md",
     "docs/http.md",
@@ -21,7 +21,9 @@ const GUIDE: [&str; 11] = [
     "docs/limits.md",
     "docs/logs.md",
     "docs/metrics.md",
+    "docs/moving-from-node-exporter.md",
     "docs/operate.md",
+    "docs/own-metrics.md",
     "docs/prometheus.md",
     "docs/secure.md",
     "docs/troubleshoot.md",

@@ -10,8 +10,10 @@ mod broken_page;
 mod certificates;
 #[cfg(target_os = "linux")]
 mod container;
+mod dashboards;
 mod docs;
 mod every_kind;
+mod exporters;
 mod families;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -23,7 +25,9 @@ mod links;
 mod network;
 #[cfg(target_os = "linux")]
 mod node;
+mod node_exporter;
 mod pages;
+mod parity;
 mod programs;
 mod prometheus;
 mod prometheus_tls;

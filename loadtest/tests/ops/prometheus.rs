@@ -1,6 +1,7 @@
 //! A real Prometheus with the shipped configuration.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -27,9 +28,17 @@ impl Prometheus {
 
     /// Starts Prometheus with this configuration.
     pub(crate) fn with(config: &str) -> Self {
+        Self::with_files(config, &[])
+    }
+
+    /// Starts Prometheus with this configuration, and with files beside it.
+    pub(crate) fn with_files(config: &str, files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let rules = repository("deploy/prometheus/rules.yml");
         std::fs::copy(rules, directory.path().join("rules.yml")).unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
         std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
         let address = free_address();
         let mut command = installed("PROMETHEUS", "prometheus");
@@ -69,7 +78,12 @@ impl Prometheus {
 
     /// Returns the answer of the API.
     pub(crate) fn get(&self, path: &str) -> Value {
-        serde_json::from_str(&http::get(&self.address, path, "").unwrap()).unwrap()
+        self.try_get(path).unwrap()
+    }
+
+    /// Returns the answer of the API, or its error.
+    pub(crate) fn try_get(&self, path: &str) -> io::Result<Value> {
+        Ok(serde_json::from_str(&http::get(&self.address, path, "")?).unwrap())
     }
 
     /// Sorted `instance` labels of the metric's current series.
@@ -103,9 +117,14 @@ pub(crate) fn shipped(collector: &str) -> String {
 
 /// The Prometheus configuration of `deploy/` for this collector, otherwise unchanged.
 pub(crate) fn shipped_as_it_is(collector: &str) -> String {
-    let path = repository("deploy/prometheus/prometheus.yml");
+    shipped_file("prometheus.yml", collector, 4)
+}
+
+/// A configuration of `deploy/`, which names the collector `count` times, for this collector.
+pub(crate) fn shipped_file(name: &str, collector: &str, count: usize) -> String {
+    let path = repository("deploy/prometheus").join(name);
     let config = std::fs::read_to_string(&path).unwrap();
-    for (text, count) in [("127.0.0.1:1234", 4), ("_interval: 15s", 4)] {
+    for (text, count) in [("127.0.0.1:1234", count), ("_interval: 15s", count)] {
         assert_eq!(config.matches(text).count(), count, "{text} in {}", path.display());
     }
     config.replace("127.0.0.1:1234", collector)

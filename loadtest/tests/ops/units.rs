@@ -96,6 +96,7 @@ fn shipped_units_run_under_systemd() {
             &format!("etc/systemd/system/{unit}"),
         );
     }
+    root.put(&repository("deploy/sysusers.d/fleetgauge.conf"), "etc/sysusers.d/fleetgauge.conf");
     for settings in ["collector.toml", "agent.toml"] {
         root.put(&repository(&format!("deploy/{settings}")), &format!("etc/fleetgauge/{settings}"));
     }
@@ -109,6 +110,9 @@ fn shipped_units_run_under_systemd() {
     let mut fact = |name: &str| facts.remove(name).unwrap_or_else(|| panic!("no {name}"));
     assert_eq!(fact("started"), "active active");
     assert_eq!((fact("series"), fact("filesystem")), ("6".into(), "1".into()));
+    assert_eq!(fact("writable"), "1", "the agent does not see the host's mounts");
+    assert_eq!(fact("network"), "1", "the agent cannot use netlink");
+    assert_eq!(fact("init"), "1", "processes are hidden");
     assert_eq!(fact("roots"), "0", "somebody runs as root");
     assert_eq!(fact("reloaded"), "active active");
     assert_eq!(fact("running"), "0 0", "the watchdog was not fed");

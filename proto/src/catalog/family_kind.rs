@@ -19,7 +19,7 @@ pub enum FamilyKind {
     /// One value that only rises, or resets to zero; exposed under the family's own name.
     ///
     /// For counters of other exporters, whose names need not end in `_total`. OpenMetrics requires
-    /// `_total`, so there the family has type unknown.
+    /// `_total` of a counter, so there a family without it has type unknown.
     CounterAsNamed = 7,
 }
 
@@ -79,6 +79,15 @@ impl FamilyKind {
         let suffixes = self.suffixes();
         let own = (!suffixes.contains(&"")).then(|| family.to_owned());
         own.into_iter().chain(suffixes.iter().map(move |suffix| format!("{family}{suffix}")))
+    }
+
+    /// Returns the name of the label that the collector adds to samples of this kind.
+    pub(super) const fn added_label(self) -> Option<&'static str> {
+        match self {
+            Self::Histogram => Some("le"),
+            Self::Summary => Some("quantile"),
+            Self::Gauge | Self::Counter | Self::Info | Self::Unknown | Self::CounterAsNamed => None,
+        }
     }
 
     /// Returns the number of values of a series with `parameters` bounds or quantiles.

@@ -4,7 +4,7 @@ use super::{Family, FamilyKind};
 use crate::labels::StaticLabels;
 use crate::limits::{MAX_DECIMALS, MAX_LABELS, MAX_PARAMETERS, MAX_WIDTH};
 use crate::message;
-use crate::names::check_label_name;
+use crate::names::check_series_label_name;
 use crate::violation::Violation;
 
 /// A table: columns whose rows have the same labels.
@@ -49,6 +49,10 @@ impl Table {
         let mut columns = Vec::with_capacity(declared.columns.len());
         for declared_column in &declared.columns {
             let column = Column::try_new(declared_column, index, width, families)?;
+            let added = families[column.family].kind.and_then(FamilyKind::added_label);
+            if let Some(name) = added.filter(|name| declared.row_labels.contains(name)) {
+                return Err(Violation::ReservedLabel(name.into()));
+            }
             let is_row_label = |(name, _): &(&str, &str)| declared.row_labels.contains(name);
             if let Some((name, _)) = column.labels.iter().find(is_row_label) {
                 return Err(Violation::DuplicateLabel(name.into()));
@@ -90,13 +94,14 @@ impl Column {
         if declared.decimals > MAX_DECIMALS {
             return Err(Violation::BadDecimals { table, decimals: declared.decimals });
         }
+        let added = kind.and_then(FamilyKind::added_label);
         Ok(Self {
             family,
             offset,
             width: declared.width as usize,
             decimals: declared.decimals,
             parameters: declared.parameters.as_slice().into(),
-            labels: StaticLabels::try_new(&declared.labels)?,
+            labels: StaticLabels::of_column(&declared.labels, added)?,
         })
     }
 }
@@ -106,7 +111,7 @@ fn check_row_labels(names: &[&str]) -> Result<(), Violation> {
         return Err(Violation::TooManyLabels { count: names.len(), max: MAX_LABELS });
     }
     for (position, name) in names.iter().enumerate() {
-        check_label_name(name)?;
+        check_series_label_name(name)?;
         if names[..position].contains(name) {
             return Err(Violation::DuplicateLabel((*name).into()));
         }

@@ -167,10 +167,37 @@ proptest! {
         let found = Catalog::try_new(&catalog, &Limits::default()).map(drop);
         prop_assert_eq!(found.map_err(|violation| violation.code()), match is_legal("") {
             true if name.starts_with("__") => Err(Code::ReservedLabel),
-            true if name == "le" || name == "job" => Err(Code::ReservedLabel),
             true => Ok(()),
             false => Err(Code::BadLabelName),
         });
+    }
+
+    #[test]
+    fn names_of_labels_are_reserved_where_the_collector_would_add_them(
+        name in select(&["agent", "client_no", "job", "instance", "le", "quantile", "__a", "a"][..]),
+        kind in 0..9u8,
+        place in 0..3usize,
+        value in select(&["", "1"][..]),
+    ) {
+        let is_always_reserved = ["agent", "client_no", "__a"].contains(&name);
+        let is_added = (name, kind) == ("le", 3) || (name, kind) == ("quantile", 4);
+        let label = Label { name, value };
+        let (found, is_reserved) = if place == 0 {
+            (StaticLabels::try_new(&[label]).map(drop), name != "a")
+        } else {
+            let width = 1 + u32::from([3, 4].contains(&kind));
+            let (row_labels, labels) =
+                if place == 1 { (vec![name], vec![]) } else { (vec![], vec![label]) };
+            let column = message::Column { family: 0, width, decimals: 0, parameters: vec![], labels };
+            let table = message::Table { row_labels, columns: vec![column] };
+            let family = Family { name: "b", kind, unit: "", help: "" };
+            let catalog =
+                message::Catalog { stream: 0, slot: 0, families: vec![family], tables: vec![table] };
+            let found = Catalog::try_new(&catalog, &Limits::default()).map(drop);
+            (found, is_always_reserved || is_added)
+        };
+        let expected = if is_reserved { Err(Code::ReservedLabel) } else { Ok(()) };
+        prop_assert_eq!(found.map_err(|violation| violation.code()), expected);
     }
 
     #[test]

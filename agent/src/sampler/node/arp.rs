@@ -1,8 +1,8 @@
 //! Entries of the ARP table, from netlink or `/proc/net/arp`.
 
 use super::column::{gauge, table};
+use super::files::KeptFile;
 use super::filter::Filter;
-use super::kept_file::KeptFile;
 use super::netlink::{Connection, dump_ipv4_neighbours, dump_links, get_link};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::column::{counter, gauge, table};
-use super::entries::{Entries, Entry, malformed, parse};
-use super::kept_file::KeptFile;
+use super::files::{Entries, Entry, KeptFile, malformed, parse};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

@@ -6,8 +6,7 @@
 use std::path::Path;
 
 use super::column::{counter, gauge, table};
-use super::entries::{Entries, Entry, parse};
-use super::kept_file::KeptFile;
+use super::files::{Entries, Entry, KeptFile, parse};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

@@ -1,8 +1,7 @@
 //! CPU frequencies and governors, from `/sys/devices/system/cpu/cpu*/cpufreq`.
 
 use super::column::{gauge, table};
-use super::device_files::{Device, DeviceFiles};
-use super::kept_file::KeptFile;
+use super::files::{Device, DeviceFiles, KeptFile};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

@@ -1,8 +1,8 @@
 //! I/O of block devices, from `/proc/diskstats`, and what udev knows about them.
 
 use super::column::{counter, gauge, table};
+use super::files::KeptFile;
 use super::filter::Filter;
-use super::kept_file::KeptFile;
 use super::udev::Properties;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;

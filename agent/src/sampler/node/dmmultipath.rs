@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::column::{gauge, table};
-use super::entries::{Entries, Entry, number};
-use super::kept_file::KeptFile;
+use super::files::{Entries, Entry, KeptFile, number};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

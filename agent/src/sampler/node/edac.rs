@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::column::{counter, table};
-use super::device_files::{Device, DeviceFiles};
-use super::directory::Directory;
-use super::kept_file::KeptFile;
+use super::files::{Device, DeviceFiles, Directory, KeptFile};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

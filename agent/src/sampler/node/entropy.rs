@@ -1,7 +1,7 @@
 //! The entropy pool of the kernel, from `/proc/sys/kernel/random`.
 
 use super::column::{gauge, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;

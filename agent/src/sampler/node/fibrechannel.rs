@@ -1,7 +1,7 @@
 //! Fibre Channel host ports, from `/sys/class/fc_host`.
 
 use super::column::{counter, gauge, table};
-use super::device_files::{Device, DeviceFiles};
+use super::files::{Device, DeviceFiles};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

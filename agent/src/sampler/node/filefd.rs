@@ -1,7 +1,7 @@
 //! Open files of the host, from `/proc/sys/fs/file-nr`.
 
 use super::column::{gauge, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;

@@ -1,8 +1,8 @@
 //! Interrupts by CPU and source, from `/proc/interrupts`.
 
 use super::column::{counter, table};
+use super::files::KeptFile;
 use super::filter::Filter;
-use super::kept_file::KeptFile;
 use super::number::whole;
 use super::{Collector, NodeOption, OptionKind, SourceError};
 use crate::sampler::Source;

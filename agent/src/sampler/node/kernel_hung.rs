@@ -1,7 +1,7 @@
 //! Hung tasks that the kernel detected, from `/proc/sys/kernel/hung_task_detect_count`.
 
 use super::column::{counter, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;

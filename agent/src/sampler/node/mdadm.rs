@@ -1,8 +1,7 @@
 //! Software RAID arrays, from `/proc/mdstat` and `/sys/block/md*/md`.
 
 use super::column::{gauge, table};
-use super::device_files::DeviceFiles;
-use super::kept_file::KeptFile;
+use super::files::{DeviceFiles, KeptFile};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

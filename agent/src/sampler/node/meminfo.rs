@@ -1,7 +1,7 @@
 //! Memory, from `/proc/meminfo`.
 
 use super::column::{gauge, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::line_targets::{LineTargets, Target, family_name};
 use super::number::whole;
 use super::{Collector, SourceError};

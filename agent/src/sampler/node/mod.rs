@@ -9,35 +9,29 @@
 //! | `column.rs` | declares columns |
 //! | `options.rs` | options of collectors: filters and switches |
 //! | `filter.rs` | include and exclude patterns |
-//! | `kept_file.rs` | reads a file that stays open |
-//! | `directory.rs` | lists a directory that stays open |
-//! | `device_files.rs` | reads the same files of every device in a directory |
+//! | `files/` | files and directories that stay open |
 //! | `rpc_lines.rs` | parses the lines of numbers of NFS |
+//! | `netlink/` | asks the kernel about links, neighbours and sockets |
+//! | `socket_table.rs` | reads the tables of sockets in procfs |
 //! | `udev.rs` | reads the properties of a device in udev's data |
 //! | `every.rs` | limits how often something is done |
 //! | `line_targets.rs` | where the values of a file's lines go |
 //! | `number.rs` | parses numbers |
-//! | `entries.rs` | keeps files or directories for each entry of a directory |
+//! | `own_process.rs` | metrics of the agent's own process; not a collector |
 //! | `testing.rs` | fixtures, and samples as text |
+//! | `docs_tests.rs` | writes and checks the documentation of all collectors |
 
 mod column;
-mod device_files;
-mod directory;
-mod entries;
+#[cfg(test)]
+mod docs_tests;
 mod every;
+pub(super) mod files;
 mod filter;
-mod ipvs_backend;
-mod kept_file;
 mod line_targets;
-mod netclass_files;
-mod netclass_netlink;
-mod netdev_address;
-mod netdev_columns;
-mod netdev_files;
 mod netlink;
-mod netstat_layout;
 mod number;
 mod options;
+pub(crate) mod own_process;
 mod rpc_lines;
 mod socket_table;
 #[cfg(test)]

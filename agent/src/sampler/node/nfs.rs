@@ -1,7 +1,7 @@
 //! Calls of the NFS client, from `/proc/net/rpc/nfs`.
 
 use super::column::{counter, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::rpc_lines::{self, RpcLine};
 use super::{Collector, SourceError};
 use crate::sampler::Source;

@@ -1,7 +1,7 @@
 //! Calls that the NFS server answered, from `/proc/net/rpc/nfsd`.
 
 use super::column::{counter, gauge, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::rpc_lines::{self, RpcLine};
 use super::{Collector, SourceError};
 use crate::sampler::Source;

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::column::{gauge, table};
-use super::entries::{Entries, Entry};
-use super::kept_file::KeptFile;
+use super::files::{Entries, Entry, KeptFile};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -128,7 +127,7 @@ impl Namespace {
 
 /// Reads the number of a file that must exist; 0 if it is no number.
 fn number_or_zero(file: &mut KeptFile) -> Result<f64, SourceError> {
-    Ok(super::entries::parse(file.read()?).unwrap_or(0.0))
+    Ok(super::files::parse(file.read()?).unwrap_or(0.0))
 }
 
 /// Returns the namespace id in the name of a namespace that a controller reaches: `nvme0c1n2`.

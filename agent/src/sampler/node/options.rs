@@ -88,12 +88,12 @@ impl NodeOptions {
     }
 
     /// Returns the path of a file below the mount point of procfs.
-    pub(super) fn procfs(&self, file: impl AsRef<Path>) -> PathBuf {
+    pub(in crate::sampler) fn procfs(&self, file: impl AsRef<Path>) -> PathBuf {
         self.0.paths.procfs.join(file)
     }
 
     /// Returns the path of a file below the mount point of sysfs.
-    pub(super) fn sysfs(&self, file: impl AsRef<Path>) -> PathBuf {
+    pub(in crate::sampler) fn sysfs(&self, file: impl AsRef<Path>) -> PathBuf {
         self.0.paths.sysfs.join(file)
     }
 

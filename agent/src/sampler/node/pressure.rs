@@ -1,7 +1,7 @@
 //! Pressure stall information, from `/proc/pressure`.
 
 use super::column::{counter, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;

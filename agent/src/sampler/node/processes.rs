@@ -9,8 +9,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use super::column::{gauge, table};
-use super::directory::Directory;
-use super::kept_file::KeptFile;
+use super::files::{Directory, KeptFile};
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

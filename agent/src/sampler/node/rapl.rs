@@ -6,7 +6,7 @@ use std::path::Path;
 use fleetgauge_proto::catalog::FamilyKind;
 
 use super::column::{counter, table};
-use super::device_files::DeviceFiles;
+use super::files::DeviceFiles;
 use super::{Collector, NodeOption, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, FoundFamily, Output};

@@ -1,7 +1,7 @@
 //! Times of the scheduler by CPU, from `/proc/schedstat`.
 
 use super::column::{counter, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::column::{gauge, table};
 use super::every::{Every, RARELY};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

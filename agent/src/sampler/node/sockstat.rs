@@ -1,7 +1,7 @@
 //! Numbers of sockets, from `/proc/net/sockstat` and `/proc/net/sockstat6`.
 
 use super::column::{gauge, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

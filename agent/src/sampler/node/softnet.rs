@@ -1,7 +1,7 @@
 //! Packets that each CPU processed, from `/proc/net/softnet_stat`.
 
 use super::column::{counter, gauge, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

@@ -1,7 +1,7 @@
 //! Interrupts, context switches, processes and the boot time, from `/proc/stat`.
 
 use super::column::{counter, gauge, table};
-use super::kept_file::KeptFile;
+use super::files::KeptFile;
 use super::number::whole;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;

@@ -1,7 +1,7 @@
 //! Statistics of SCSI tape drives, from `/sys/class/scsi_tape/st*/stats`.
 
 use super::column::{counter, gauge, table};
-use super::device_files::DeviceFiles;
+use super::files::DeviceFiles;
 use super::filter::Filter;
 use super::{Collector, NodeOption, OptionKind, SourceError};
 use crate::sampler::Source;

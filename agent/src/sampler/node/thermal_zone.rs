@@ -1,7 +1,7 @@
 //! Temperatures of thermal zones and states of cooling devices, from `/sys/class/thermal`.
 
 use super::column::{gauge, table};
-use super::device_files::{Device, DeviceFiles};
+use super::files::{Device, DeviceFiles};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use tz::{LocalTimeType, TimeZone};
 
 use super::column::{gauge, table};
-use super::device_files::DeviceFiles;
 use super::every::{Every, RARELY};
+use super::files::DeviceFiles;
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

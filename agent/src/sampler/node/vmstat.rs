@@ -3,8 +3,8 @@
 use fleetgauge_proto::catalog::FamilyKind;
 
 use super::column::{table, unknown};
+use super::files::KeptFile;
 use super::filter::Filter;
-use super::kept_file::KeptFile;
 use super::line_targets::{LineTargets, Target, family_name};
 use super::number::whole;
 use super::{Collector, NodeOption, OptionKind, SourceError};

@@ -1,7 +1,7 @@
 //! Watchdog devices, from `/sys/class/watchdog`.
 
 use super::column::{gauge, table};
-use super::device_files::DeviceFiles;
+use super::files::DeviceFiles;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

@@ -5,8 +5,7 @@ use std::path::Path;
 use fleetgauge_proto::report::ABSENT;
 
 use super::column::{counter, table};
-use super::entries::{Entries, Entry, malformed, parse};
-use super::kept_file::KeptFile;
+use super::files::{Entries, Entry, KeptFile, malformed, parse};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{Format, Metadata, PageLimits, PageReader, Sample, Sink};
 use crate::scrape::ScrapeError;
+use crate::scrape::page_sink::PageMemory;
+use crate::scrape::relabel::Relabel;
+use crate::tables::Output;
 
 /// Pages to parse; the fastest counts.
 const PAGES: usize = 2000;
@@ -84,5 +87,34 @@ fn time_of_a_page_of_1000_series() {
             fastest = fastest.min(start.elapsed());
         }
         println!("{} bytes, known series: {is_fast}, {fastest:?}", page.len());
+    }
+}
+
+#[test]
+#[ignore = "prints times, checks nothing"]
+fn time_of_a_page_of_1000_series_with_its_output() {
+    let page = page();
+    let mut reader = PageReader::new(Format::Prometheus, PageLimits::default());
+    let relabel = Relabel::new([("job", "node"), ("instance", "localhost:9100")], &["up"]);
+    let (mut memory, mut output) = (PageMemory::default(), Output::default());
+    for is_known in [false, true] {
+        let mut fastest = Duration::MAX;
+        for _ in 0..PAGES {
+            if !is_known {
+                (memory, output) = Default::default();
+            }
+            let start = Instant::now();
+            output.begin();
+            let mut sink = memory.begin(&relabel, &mut output);
+            reader.restart(Format::Prometheus);
+            for chunk in page.as_bytes().chunks(16 * 1024) {
+                reader.push(chunk, &mut sink).unwrap();
+            }
+            reader.finish(&mut sink).unwrap();
+            memory.finish();
+            output.finish();
+            fastest = fastest.min(start.elapsed());
+        }
+        println!("to the output, known series: {is_known}, {fastest:?}");
     }
 }

@@ -63,7 +63,7 @@ fn samples_that_a_source_no_longer_finds_are_gone_and_those_of_a_failed_one_are_
     state.set(1, &reading(&[], find(&[("a", &[("d", "3")], 3.0)])));
     assert_eq!(tables(&mut state), ["1: [\"1\", \"2\", \"3\"] [1.0, 2.0, 3.0]"]);
 
-    state.clear_values();
+    state.clear_values(usize::MAX);
     read_again(&mut first, find(&[("a", &[("d", "2")], 2.5)]));
     state.set(0, &first);
     let absent = ABSENT;

@@ -5,12 +5,16 @@
 //! kind is suppressed and waits. When the names become free, the waiting families are tried in the
 //! order of arrival.
 //!
-//! The sample names of the agent's built-in families are reserved, and the operator can set the
-//! kind of any family. A family that disagrees is suppressed, even if it came first.
+//! The sample names of the agent's built-in families and of the collector's process are reserved,
+//! and the operator can set the kind of any family. A family that disagrees is suppressed, even if
+//! it came first.
 //!
-//! Families of one name and kind are shown or suppressed together, so they are stored as one.
+//! Families of one name and kind are shown or suppressed together, so they are stored as one. A
+//! counter and a counter named as is can also [mean the same](meaning::is_same): both can own a
+//! sample name, and a page shows them as one family.
 //! Adding or removing a catalog costs time in proportion to its own size.
 
+mod meaning;
 mod shared_page;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +27,8 @@ use super::catalogs::CatalogEntry;
 use super::layout::Layout;
 use crate::exposition::FamilyHead;
 
+use meaning::Meaning;
+pub(super) use meaning::{can_be_counter, counter_of};
 pub use shared_page::GaugeFamily;
 
 /// Memory of a sample name without its text, in bytes. A map can be half empty after growth, and
@@ -46,8 +52,9 @@ pub type ConfiguredKinds = HashMap<String, FamilyKind>;
 #[derive(Debug, Default)]
 pub(super) struct Families {
     configured_kinds: ConfiguredKinds,
-    /// Name and kind of the built-in family that owns a sample name.
-    reserved: HashMap<String, (&'static str, FamilyKind)>,
+    /// Name and kind of the built-in family, or family of the collector itself, that owns a sample
+    /// name.
+    reserved: HashMap<String, Meaning<'static>>,
     /// Families of live catalogs, in page order; for each name, one for each declared kind.
     declared: BTreeMap<Box<str>, Vec<Declared>>,
     sample_names: HashMap<String, SampleName>,
@@ -79,13 +86,36 @@ struct Shown {
     head: Arc<FamilyHead>,
 }
 
-/// The owner of a sample name, and the families that wait for it.
+/// The owners of a sample name, and the families that wait for it.
 #[derive(Debug, Default)]
 struct SampleName {
-    /// Name of the shown family that owns the sample name; `None` if the name is free.
-    owner: Option<Box<str>>,
+    /// Names of the shown families that own the sample name. Two of them mean the same: a counter
+    /// `x`, and a counter named as is `x_total`.
+    owners: [Option<Box<str>>; 2],
     /// Waiting families: at most eight, because few family names yield the same sample name.
     waiting: Vec<(Box<str>, FamilyKind)>,
+}
+
+impl SampleName {
+    fn owners(&self) -> impl Iterator<Item = &str> {
+        self.owners.iter().flatten().map(|owner| &**owner)
+    }
+
+    fn add_owner(&mut self, name: &str) {
+        if let Some(free) = self.owners.iter_mut().find(|owner| owner.is_none()) {
+            *free = Some(name.into());
+        }
+    }
+
+    fn remove_owner(&mut self, name: &str) {
+        for owner in self.owners.iter_mut().filter(|owner| owner.as_deref() == Some(name)) {
+            *owner = None;
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.owners().next().is_none() && self.waiting.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -106,7 +136,8 @@ impl Families {
     pub(super) fn new(configured_kinds: ConfiguredKinds) -> Self {
         let built_in =
             built_in::families().filter(|(name, _)| !configured_kinds.contains_key(*name));
-        let reserved = built_in.flat_map(|(name, kind)| {
+        // The operator cannot change the kinds of the collector's own families.
+        let reserved = built_in.chain(meaning::OWN).flat_map(|(name, kind)| {
             kind.sample_names(name).map(move |sample| (sample, (name, kind)))
         });
         Self { reserved: reserved.collect(), configured_kinds, ..Self::default() }
@@ -199,12 +230,12 @@ impl Families {
         for name in family.sample_names() {
             let Some(sample) = self.sample_names.get_mut(&name) else { continue };
             if shown {
-                sample.owner = None;
+                sample.remove_owner(&family.name);
                 waiting.extend_from_slice(&sample.waiting);
             } else {
                 sample.waiting.retain(|(name, own)| *name != family.name || *own != kind);
             }
-            if sample.owner.is_none() && sample.waiting.is_empty() {
+            if sample.is_unused() {
                 self.sample_names.remove(&name);
             }
         }
@@ -234,11 +265,15 @@ impl Families {
         }
     }
 
-    /// Shows a suppressed family unless one of its sample names is owned. Returns whether it is now
-    /// shown.
+    /// Shows a suppressed family unless one of its sample names is owned by a family of another
+    /// meaning. Returns whether it is now shown.
     fn show(&mut self, family: &Family, kind: FamilyKind) -> bool {
+        let own = (&*family.name, kind);
+        let contradicts = |owner: &str| {
+            self.shown(owner).is_some_and(|(shown, _)| !meaning::is_same((owner, shown.kind), own))
+        };
         let is_taken = |name: String| {
-            self.sample_names.get(&name).is_some_and(|sample| sample.owner.is_some())
+            self.sample_names.get(&name).is_some_and(|sample| sample.owners().any(contradicts))
         };
         if family.sample_names().any(is_taken) {
             return false;
@@ -250,19 +285,18 @@ impl Families {
         declared.shown = Some(Shown { since: self.moment, head });
         self.suppressed -= declared.members.len();
         for name in family.sample_names() {
-            self.sample_names.entry(name).or_default().owner = Some(family.name.clone());
+            self.sample_names.entry(name).or_default().add_owner(&family.name);
         }
         true
     }
 
-    /// Whether the family may have this kind: the operator has set no other one, and no built-in
-    /// family has its sample names.
+    /// Whether the family may have this kind: the operator has set no other one, and no reserved
+    /// family of another meaning has its sample names.
     fn is_allowed(&self, family: &Family, kind: FamilyKind) -> bool {
         let own = (&*family.name, kind);
+        let agrees = |reserved: &Meaning<'_>| meaning::is_same(*reserved, own);
         self.configured_kinds.get(&*family.name).is_none_or(|pinned| *pinned == kind)
-            && family
-                .sample_names()
-                .all(|sample| self.reserved.get(&sample).is_none_or(|reserved| *reserved == own))
+            && family.sample_names().all(|sample| self.reserved.get(&sample).is_none_or(agrees))
     }
 
     /// Returns the shown family with this name.

@@ -1,12 +1,13 @@
 //! The families of one shared page: the shown ones, and those of catalogs that changed meanwhile.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use fleetgauge_proto::catalog::{Family, FamilyKind};
 
-use super::{CatalogEntry, Declared, Families, Live};
+use super::meaning::{self, Meaning, can_be_counter, counter_of};
+use super::{CatalogEntry, Declared, Families, Live, SampleName};
 use crate::exposition::FamilyHead;
 
 /// A gauge family on the shared pages, and where its values are stored.
@@ -35,6 +36,8 @@ pub struct GaugeMember {
 #[derive(Debug)]
 pub(in crate::registry) struct PageFamily {
     pub(in crate::registry) head: Arc<FamilyHead>,
+    /// Whether OpenMetrics shows a counter that is named as is as a counter.
+    pub(in crate::registry) is_counter: bool,
     /// Catalog key, and index of the family in the catalog, for each member.
     pub(in crate::registry) members: Vec<(u64, usize)>,
 }
@@ -44,7 +47,13 @@ pub(in crate::registry) struct PageFamily {
 struct Page<'a> {
     families: BTreeMap<&'a str, (FamilyKind, PageFamily)>,
     /// Sample names of the families that [`Families::add`] has added to the page.
-    added: HashSet<String>,
+    added: HashMap<String, Meaning<'a>>,
+}
+
+impl PageFamily {
+    fn new(head: Arc<FamilyHead>, members: Vec<(u64, usize)>) -> Self {
+        Self { head, is_counter: false, members }
+    }
 }
 
 impl Families {
@@ -79,7 +88,7 @@ impl Families {
                     _ if members.is_empty() => {}
                     Some(shown) => {
                         let head = Arc::clone(&shown.head);
-                        page.families.insert(name, (declared.kind, PageFamily { head, members }));
+                        page.families.insert(name, (declared.kind, PageFamily::new(head, members)));
                     }
                     None => suppressed.push(members),
                 }
@@ -97,7 +106,39 @@ impl Families {
                 self.add(&mut page, begun, catalog, (*key, position));
             }
         }
+        self.unite_counters(&mut page);
         page.families.into_values().map(|(_, family)| family).collect()
+    }
+
+    /// Moves the members of each counter that is named as is to the counter that means the same. If
+    /// there is none on the page, it is shown as that counter unless its names are taken.
+    fn unite_counters(&self, page: &mut Page<'_>) {
+        let named = page
+            .families
+            .iter()
+            .filter_map(|(name, (kind, _))| Some((*name, counter_of((name, *kind))?)));
+        for (name, counter) in named.collect::<Vec<_>>() {
+            if matches!(page.families.get(counter), Some((FamilyKind::Counter, _))) {
+                let moved = page.families.remove(name).map(|(_, family)| family.members);
+                if let Some((_, family)) = page.families.get_mut(counter) {
+                    family.members.extend(moved.into_iter().flatten());
+                }
+                continue;
+            }
+            let is_own = meaning::OWN.contains(&(counter, FamilyKind::Counter));
+            let is_taken = |name: &str| meaning::is_own(name) || self.is_on(page, name);
+            let is_counter = is_own || can_be_counter(counter, is_taken);
+            if let Some((_, family)) = page.families.get_mut(name) {
+                family.is_counter = is_counter;
+            }
+        }
+    }
+
+    /// Whether a family on the page takes this name.
+    fn is_on(&self, page: &Page<'_>, name: &str) -> bool {
+        let owners = self.sample_names.get(name).into_iter().flat_map(SampleName::owners);
+        page.added.contains_key(name)
+            || owners.into_iter().any(|own| page.families.contains_key(own))
     }
 
     fn arrival(&self, (catalog, position): (u64, usize)) -> Option<(u64, usize)> {
@@ -121,22 +162,24 @@ impl Families {
             }
             return;
         }
+        let own = (&*family.name, kind);
         let contradicts = |owner: &str| {
             self.shown(owner).is_some_and(|(declared, shown)| {
-                let same = *owner == *family.name && declared.kind == kind;
-                !same && (shown.since <= begun || page.families.contains_key(owner))
+                !meaning::is_same((owner, declared.kind), own)
+                    && (shown.since <= begun || page.families.contains_key(owner))
             })
         };
         let means_something_else = |name: String| {
-            let owner = self.sample_names.get(&name).and_then(|sample| sample.owner.as_deref());
-            owner.is_some_and(contradicts) || page.added.contains(&name)
+            let mut owners = self.sample_names.get(&name).into_iter().flat_map(SampleName::owners);
+            owners.any(contradicts)
+                || page.added.get(&name).is_some_and(|added| !meaning::is_same(*added, own))
         };
         if family.sample_names().any(means_something_else) {
             return;
         }
-        page.added.extend(family.sample_names());
+        page.added.extend(family.sample_names().map(|name| (name, own)));
         let head = Arc::new(FamilyHead::new(family, kind));
-        page.families.insert(&family.name, (kind, PageFamily { head, members: vec![member] }));
+        page.families.insert(&family.name, (kind, PageFamily::new(head, vec![member])));
     }
 
     /// Returns the gauges on the shared pages, sorted by name, with the columns that have no row

@@ -1,5 +1,6 @@
 mod attacks;
 mod collisions;
+mod counters;
 mod linear;
 mod memory;
 mod rows;
@@ -19,6 +20,7 @@ use crate::limits::memory_budget::MemoryBudget;
 const GAUGE: u8 = 1;
 const COUNTER: u8 = 2;
 const HISTOGRAM: u8 = 3;
+const COUNTER_AS_NAMED: u8 = 7;
 
 /// A catalog of one table without row labels, with a column for each family.
 fn catalog(families: &[(&str, u8)]) -> Catalog {
@@ -270,6 +272,7 @@ fn agent_that_changes_its_catalog_is_on_every_page() {
     changes_its_catalog(("load", GAUGE), ("load", GAUGE));
     changes_its_catalog(("load", GAUGE), ("load", COUNTER));
     changes_its_catalog(("load", COUNTER), ("load_total", GAUGE));
+    changes_its_catalog(("load", COUNTER), ("load_total", COUNTER_AS_NAMED));
 }
 
 fn changes_its_catalog(first: (&'static str, u8), second: (&'static str, u8)) {

@@ -58,10 +58,10 @@ fn invalid_metric_name_is_rejected() {
 #[test]
 fn reserved_metric_name_is_rejected() {
     let mut attacked = AttackedCollector::new();
-    for name in ["fleetgauge_agents_connected", "process_cpu_seconds", "clients_connected"] {
+    for name in ["fleetgauge_agents_connected", "clients_connected"] {
         attacked.refuses_catalog(&[family(name, GAUGE)], &[single(0)], Code::ReservedMetricName);
     }
-    attacked.refuses_catalog(&[family("process", HISTOGRAM)], &[], Code::ReservedMetricName);
+    attacked.refuses_catalog(&[family("fleetgauge", HISTOGRAM)], &[], Code::ReservedMetricName);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn label_name_twice_is_rejected() {
 fn invalid_row_label_is_rejected() {
     let mut attacked = AttackedCollector::new();
     for (name, code) in
-        [("", Code::BadLabelName), ("a-b", Code::BadLabelName), ("job", Code::ReservedLabel)]
+        [("", Code::BadLabelName), ("a-b", Code::BadLabelName), ("agent", Code::ReservedLabel)]
     {
         let tables = [table(&[name], &[single(0)])];
         attacked.refuses_tables(&[family("a", GAUGE)], &tables, code);
@@ -357,10 +357,37 @@ fn catalogs_replaced_without_end_evict_only_unused_ones() {
 #[test]
 fn invalid_series_label_is_rejected() {
     let mut attacked = AttackedCollector::new();
-    for (name, code) in
-        [("a-b", Code::BadLabelName), ("le", Code::ReservedLabel), ("__a", Code::ReservedLabel)]
-    {
+    for (name, code) in [
+        ("a-b", Code::BadLabelName),
+        ("agent", Code::ReservedLabel),
+        ("client_no", Code::ReservedLabel),
+        ("__a", Code::ReservedLabel),
+    ] {
         let series = [labelled(0, &[(name, "x")])];
         attacked.refuses_catalog(&[family("a", GAUGE)], &series, code);
     }
+}
+
+/// Its buckets would have the label twice.
+#[test]
+fn agent_that_uses_label_le_on_a_histogram_is_rejected() {
+    agent_that_uses_label_is_rejected("le", HISTOGRAM);
+}
+
+#[test]
+fn agent_that_uses_label_quantile_on_a_summary_is_rejected() {
+    agent_that_uses_label_is_rejected("quantile", SUMMARY);
+}
+
+/// Checks that a label is rejected on a column of this kind, and on the rows of a table that has
+/// such a column.
+fn agent_that_uses_label_is_rejected(label: &str, kind: u8) {
+    let mut attacked = AttackedCollector::new();
+    let families = [family("a", GAUGE), family("b", kind)];
+    for value in ["", "1"] {
+        let wide = Column { labels: vec![Label { name: label, value }], ..wide(1, &[0.5]) };
+        attacked.refuses_catalog(&families, &[single(0), wide], Code::ReservedLabel);
+    }
+    let tables = [table(&["x", label], &[single(0), wide(1, &[0.5])])];
+    attacked.refuses_tables(&families, &tables, Code::ReservedLabel);
 }

@@ -1,7 +1,8 @@
 //! Complete pages: compared with golden files, and checked against the grammar.
 
+mod exporters;
 mod fleet;
-mod grammar;
+pub(crate) mod grammar;
 mod rows;
 mod shards;
 
@@ -19,7 +20,7 @@ use crate::support::frames::{
 };
 use crate::support::http::Answer;
 
-const OPENMETRICS: &str = "Accept: application/openmetrics-text;version=1.0.0";
+pub(crate) const OPENMETRICS: &str = "Accept: application/openmetrics-text;version=1.0.0";
 /// Set this variable to write the current pages as golden files. Then review the difference.
 const BLESS: &str = "FLEETGAUGE_BLESS";
 

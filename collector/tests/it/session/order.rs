@@ -229,25 +229,27 @@ fn catalog_is_checked_in_the_documented_order() {
     };
     let bad = unit(help(family("0", GAUGE)));
     let (fine, histogram) = (family("fine", GAUGE), family("spread", HISTOGRAM));
-    let nowhere = Column { parameters: vec![1.0], ..labelled(9, &[("job", "x")]) };
+    let nowhere = Column { parameters: vec![1.0], ..labelled(9, &[("agent", "x")]) };
     let lost = [nowhere.clone()];
     let bounded = Column { family: 0, ..nowhere.clone() };
-    let width = Column { width: 9, ..labelled(0, &[("job", "x")]) };
+    let width = Column { width: 9, ..labelled(0, &[("agent", "x")]) };
     let heavy = labelled(0, &[("dc", &wide)]);
     let quotes = "\"".repeat(90);
     let long = "x".repeat(MAX_CATALOG_BYTES);
     let one = single(0);
     let many = Column { width: 5, parameters: vec![1.0, 2.0, 3.0], ..single(1) };
-    let (job, digits) = (&[("job", "x")], Column { decimals: 10, ..single(0) });
+    let (reserved, digits) = (&[("agent", "x")], Column { decimals: 10, ..single(0) });
     let both = [table(&["dc", "dc"], &[Column { family: 9, ..one.clone() }])];
     let also = [table(&["dc"], &[labelled(0, &[("dc", "x")])]), table(&[], &[])];
+    let spread = Column { width: 2, ..labelled(1, &[("dc", "x")]) };
+    let added = [table(&["dc", "le"], &[spread])];
     let steps = [
         (Code::BadSlot, tables_of(16, &[bad, bad, bad], &[table(&[], &vec![nowhere.clone(); 3])])),
         (Code::TooManyFamilies, of(&[bad, bad, bad], &vec![nowhere.clone(); 3])),
         (Code::BadMetricName, of(&[bad, bad], &vec![nowhere.clone(); 3])),
-        (Code::BadUnit, of(&[unit(help(family("process_a", GAUGE))), bad], &lost)),
-        (Code::HelpTooLong, of(&[help(family("process_a", GAUGE)), bad], &lost)),
-        (Code::ReservedMetricName, of(&[family("process_a", GAUGE), bad], &lost)),
+        (Code::BadUnit, of(&[unit(help(family("fleetgauge_a", GAUGE))), bad], &lost)),
+        (Code::HelpTooLong, of(&[help(family("fleetgauge_a", GAUGE)), bad], &lost)),
+        (Code::ReservedMetricName, of(&[family("fleetgauge_a", GAUGE), bad], &lost)),
         (Code::DuplicateFamily, of(&[family("fine_total", GAUGE), family("fine", COUNTER)], &lost)),
         (Code::TooManySeries, of(&[fine], &vec![nowhere.clone(); 3])),
         (Code::BadTable, tables_of(0, &[fine], &also)),
@@ -255,8 +257,9 @@ fn catalog_is_checked_in_the_documented_order() {
         (Code::BadFamilyIndex, of(&[fine], &[nowhere])),
         (Code::BadParameters, of(&[fine], &[bounded])),
         (Code::BadWidth, of(&[fine], &[width])),
-        (Code::BadTable, of(&[fine], &[Column { labels: labelled(0, job).labels, ..digits }])),
-        (Code::ReservedLabel, of(&[fine], &[labelled(0, job)])),
+        (Code::BadTable, of(&[fine], &[Column { labels: labelled(0, reserved).labels, ..digits }])),
+        (Code::ReservedLabel, of(&[fine], &[labelled(0, reserved)])),
+        (Code::ReservedLabel, tables_of(0, &[fine, histogram], &added)),
         (Code::DuplicateLabel, tables_of(0, &[fine], &also[..1])),
         (Code::LabelTooLong, of(&[fine, histogram], &[heavy.clone(), heavy])),
         (Code::TooManyValues, of(&[fine, histogram], &[one.clone(), many])),

@@ -5,7 +5,7 @@
 //! page of a real node_exporter, from a file.
 
 mod input;
-mod samples;
+pub(crate) mod samples;
 mod tables;
 
 use std::time::Duration;

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use fleetgauge_page::{Format, Item, Reader, unescape};
 
 /// Labels by name.
-pub(super) type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 /// Values by sample name and labels. All NaNs have the same bits.
-pub(super) type Samples = BTreeMap<(String, Labels), u64>;
+pub(crate) type Samples = BTreeMap<(String, Labels), u64>;
 
 /// A family that has samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Family {
-    pub(super) name: String,
-    pub(super) kind: String,
-    pub(super) help: String,
-    pub(super) samples: Samples,
+pub(crate) struct Family {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) help: String,
+    pub(crate) samples: Samples,
 }
 
 /// Parses a page. Families without samples are left out.
-pub(super) fn read(page: &str, format: Format) -> Vec<Family> {
+pub(crate) fn read(page: &str, format: Format) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     let mut take = |read: Result<Item<'_>, _>| match read.unwrap() {
         Item::Family(family) => families.push(Family {
@@ -53,17 +53,17 @@ fn plain(name: &str, value: &str) -> String {
 }
 
 /// Returns a bound or quantile in the form that both formats and Prometheus agree on.
-pub(super) fn canonical(bound: &str) -> String {
+pub(crate) fn canonical(bound: &str) -> String {
     bound.parse::<f64>().unwrap().to_string()
 }
 
 /// Returns the bits of a value.
-pub(super) fn bits(value: f64) -> u64 {
+pub(crate) fn bits(value: f64) -> u64 {
     if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
 }
 
 /// Returns the families with the samples of one agent, without its label.
-pub(super) fn of_agent(families: &[Family], agent: &str) -> Vec<Family> {
+pub(crate) fn of_agent(families: &[Family], agent: &str) -> Vec<Family> {
     let mut families = families.to_vec();
     for family in &mut families {
         let samples = std::mem::take(&mut family.samples).into_iter();
@@ -78,12 +78,12 @@ pub(super) fn of_agent(families: &[Family], agent: &str) -> Vec<Family> {
 }
 
 /// Returns the samples of all families.
-pub(super) fn all(families: &[Family]) -> Samples {
+pub(crate) fn all(families: &[Family]) -> Samples {
     families.iter().flat_map(|family| family.samples.clone()).collect()
 }
 
 /// Fails with the first differences if the samples are not the same. There can be thousands.
-pub(super) fn assert_same(found: &Samples, expected: &Samples, what: &str) {
+pub(crate) fn assert_same(found: &Samples, expected: &Samples, what: &str) {
     let beyond = |all: &Samples, other: &Samples| {
         let missing = all.iter().filter(|(key, value)| other.get(*key) != Some(*value));
         missing

@@ -20,10 +20,17 @@ restarted() { [ "$(systemctl show -P NRestarts "$1")" = 1 ] && systemctl -q is-a
 
 ip link set lo up
 
+systemd-sysusers
+drop_in agent Environment=FLEETGAUGE_COLLECTORS=default,+processes
 systemctl start $both
 echo "started=$(show ActiveState)"
 until_so shown
-echo "series=$(page | grep -c agent=)"
+echo "series=$(page | grep -c ^host_)"
+# The root is an overlay, which node_exporter excludes.
+echo "writable=$(page | grep '^node_filesystem_readonly{.*mountpoint="/run"' | grep -c ' 0$')"
+echo "network=$(page | grep -c '^node_network_up{.*device="lo"')"
+# The agent's own process and init, at least.
+echo "init=$(page | awk '/^node_processes_pids[{ ]/ { print $NF > 1 ? 1 : 0 }')"
 echo "roots=$(ps -o user= -p "$(pid collector)" -p "$(pid agent)" | grep -c root)"
 echo "filesystem=$(page | grep -c host_filesystem_usage_ratio{)"
 systemctl reload fleetgauge-collector fleetgauge-agent
@@ -40,7 +47,7 @@ until_so restarted fleetgauge-collector
 until_so restarted fleetgauge-agent
 echo "frozen=$(show NRestarts)"
 until_so shown
-echo "series_after=$(page | grep -c agent=)"
+echo "series_after=$(page | grep -c ^host_)"
 
 # The drain of an agent that does not disconnect takes longer than TimeoutStopSec=, so the collector
 # asks systemd for more time.

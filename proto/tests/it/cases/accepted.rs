@@ -173,6 +173,25 @@ fn every_kind(row_labels: &str) -> Table {
     )
 }
 
+/// Returns a Catalog frame with the samples of another exporter.
+fn passed_on() -> Vec<u8> {
+    let families = vec![
+        family("process_cpu_seconds_total", 7),
+        family("process_open_fds", 1),
+        family("query_seconds_bucket", 7),
+        family("query_seconds_count", 7),
+        family("query_seconds_sum", 6),
+        family("gc_seconds", 6),
+    ];
+    let of = |family| column(family, 1, &[], &[]);
+    let tables = vec![
+        table("instance,job", vec![of(0), of(1), of(3), of(4)]),
+        table("instance,job,le", vec![of(2)]),
+        table("instance,job", vec![column(5, 1, &[], &[label("quantile", "0.50")])]),
+    ];
+    catalog(families, tables)
+}
+
 fn catalogs() -> Vec<Accepted> {
     let kinds = vec![
         family("temperature_celsius", 1),
@@ -230,6 +249,12 @@ fn catalogs() -> Vec<Accepted> {
             "catalog_of_names",
             "Metric names may have colons. A counter that is named as is may have any suffix.",
             catalog(names, vec![table("", names_columns)]),
+        ),
+        accept(
+            "catalog_of_another_exporter",
+            "Samples that an agent passes on: the labels that an exporter and Prometheus have set, \
+             buckets and quantiles as plain series, and metrics of a process.",
+            passed_on(),
         ),
         accept("catalog_empty", "Reports have no values of it.", catalog(vec![], vec![])),
         case("catalog_of_slot_15", "The last slot.", Owned::Catalog(last_slot)),

@@ -18,6 +18,7 @@ pub(super) fn rejected() -> Vec<Rejected> {
     all.extend(sizes());
     all.extend(shapes());
     all.extend(tables());
+    all.extend(added_labels());
     all.extend(equal_series());
     all
 }
@@ -61,11 +62,10 @@ fn families() -> Vec<Rejected> {
         ),
         bad("info_info", "An info's name ends in _info.", family("a_info", INFO)),
         reserved("metric_fleetgauge", "The prefix is reserved.", family("fleetgauge_x", GAUGE)),
-        reserved("metric_process", "The prefix is reserved.", family("process_x", GAUGE)),
         reserved(
-            "metric_process_sum",
-            "The sample name process_sum is reserved.",
-            family("process", SUMMARY),
+            "metric_fleetgauge_sum",
+            "The sample name fleetgauge_sum is reserved.",
+            family("fleetgauge", SUMMARY),
         ),
         reserved("metric_clients", "The name is reserved.", family("clients_connected", GAUGE)),
         unit("unit_not_in_name", "The name does not end in _bytes.", "memory", "bytes"),
@@ -255,7 +255,12 @@ fn tables() -> Vec<Rejected> {
         ),
         with("row_label_empty", Code::BadLabelName, "A row label has no name.", unnamed),
         row_labels("row_label_dash", Code::BadLabelName, "A row label has a dash.", "a-b"),
-        row_labels("row_label_le", Code::ReservedLabel, "le is reserved.", "le"),
+        row_labels(
+            "row_label_client_no",
+            Code::ReservedLabel,
+            "client_no is reserved.",
+            "client_no",
+        ),
         row_labels("row_label_agent", Code::ReservedLabel, "agent is reserved.", "x,agent"),
         row_labels("row_label_twice", Code::DuplicateLabel, "A row label occurs twice.", "x,y,x"),
         row_labels("row_labels_33", Code::TooManyLabels, "33 row labels.", &many.join(",")),
@@ -266,11 +271,29 @@ fn tables() -> Vec<Rejected> {
             table("x", gauge(&[x])),
         ),
         with(
-            "column_label_le",
+            "column_label_underscores",
             Code::ReservedLabel,
-            "le is reserved.",
-            table("", gauge(&[label("le", "1")])),
+            "Labels that begin with two underscores are reserved.",
+            table("", gauge(&[label("__x", "1")])),
         ),
+    ]
+}
+
+/// Labels with the name of one that the collector adds to the samples of a kind.
+fn added_labels() -> Vec<Rejected> {
+    let with = |name, why, kind, row_labels: &str, labels: &[Label]| {
+        let one = column(1, 2, &[], labels);
+        let gauge = column(0, 1, &[], &[]);
+        let families = vec![family("a", GAUGE), family("b", kind)];
+        let tables = vec![table(row_labels, vec![gauge, one])];
+        reject(name, Code::ReservedLabel, why, catalog(families, tables))
+    };
+    let (le, quantile) = ([label("le", "1")], [label("quantile", "0.5")]);
+    vec![
+        with("row_label_le", "The table has a histogram.", HISTOGRAM, "x,le", &[]),
+        with("column_label_le", "The column is of a histogram.", HISTOGRAM, "x", &le),
+        with("row_label_quantile", "The table has a summary.", SUMMARY, "quantile", &[]),
+        with("column_label_quantile", "The column is of a summary.", SUMMARY, "", &quantile),
     ]
 }
 

@@ -11,8 +11,7 @@ use std::str::SplitAsciiWhitespace;
 use fleetgauge_proto::catalog::FamilyKind;
 
 use super::column::{counter, gauge, table};
-use super::entries::{Entries, Entry, malformed, number_if_exists, parse};
-use super::kept_file::KeptFile;
+use super::files::{Entries, Entry, KeptFile, malformed, number_if_exists, parse};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, FoundFamily, Output};

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CORES, ISOLATED, MAX_CPUS, ONLINE, PACKAGES};
 use crate::sampler::node::NodeOptions;
-use crate::sampler::node::directory::Directory;
-use crate::sampler::node::kept_file::KeptFile;
+use crate::sampler::node::files::{Directory, KeptFile};
 use crate::sampler::node::number::{cpu_list, whole};
 use crate::tables::Output;
 

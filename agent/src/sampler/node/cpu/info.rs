@@ -5,8 +5,8 @@ use crate::sampler::SourceError;
 use crate::sampler::node::NodeOptions;
 use crate::sampler::node::column::{gauge, table};
 use crate::sampler::node::every::{Every, RARELY};
+use crate::sampler::node::files::KeptFile;
 use crate::sampler::node::filter::Filter;
-use crate::sampler::node::kept_file::KeptFile;
 use crate::tables::{ColumnSpec, Output, TableSpec};
 
 const LABELS: &[&str] = &[

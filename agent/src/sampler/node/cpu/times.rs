@@ -4,7 +4,7 @@ use super::{MAX_CPUS, TIMES};
 use crate::sampler::SourceError;
 use crate::sampler::node::NodeOptions;
 use crate::sampler::node::column::counter;
-use crate::sampler::node::kept_file::KeptFile;
+use crate::sampler::node::files::KeptFile;
 use crate::tables::{ColumnSpec, Output};
 
 /// Clock ticks per second of the times in `/proc/stat`: the same on all architectures that are

@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::super::files::KeptFile;
 use super::super::filter::Filter;
-use super::super::kept_file::KeptFile;
 use super::super::{NodeOptions, SourceError};
 
 /// Maximum number of selected mounts. Further ones are ignored.

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use fleetgauge_proto::catalog::FamilyKind;
 
-use super::super::directory::Directory;
+use super::super::files::{Directory, KeptFile};
 use super::super::filter::Filter;
-use super::super::kept_file::KeptFile;
 use super::sensor::{FileName, Scale, SensorFamily, clean};
 use super::tables;
 

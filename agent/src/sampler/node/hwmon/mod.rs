@@ -20,7 +20,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use self::chip::{Chip, Sensor, chip_label, distinct_label};
-use super::directory::Directory;
+use super::files::Directory;
 use super::filter::Filter;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;

@@ -9,8 +9,7 @@ use std::path::Path;
 use counters::{COUNTERS, HARDWARE_COUNTERS, Scale};
 
 use super::column::{gauge, table};
-use super::entries::{Entries, Entry, malformed, parse};
-use super::kept_file::KeptFile;
+use super::files::{Entries, Entry, KeptFile, malformed, parse};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

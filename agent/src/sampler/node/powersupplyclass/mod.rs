@@ -9,10 +9,8 @@ use std::path::Path;
 
 use self::properties::{INFO_LABELS, properties};
 use super::column::{gauge, table};
-use super::device_files::DeviceFiles;
-use super::directory::Directory;
+use super::files::{DeviceFiles, Directory, KeptFile};
 use super::filter::Filter;
-use super::kept_file::KeptFile;
 use super::{Collector, NodeOption, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};

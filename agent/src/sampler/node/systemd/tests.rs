@@ -98,7 +98,7 @@ fn host() -> Recorded {
 fn samples(source: &mut Units) -> Vec<String> {
     let mut output = Output::new(&tables::all());
     source.read(&mut output).unwrap();
-    let lines = exposition::lines(&tables::all(), output);
+    let lines = exposition::lines(&tables::all(), &output);
     lines.iter().map(|line| line.trim_start_matches("node_systemd_").to_owned()).collect()
 }
 

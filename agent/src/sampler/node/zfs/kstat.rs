@@ -6,7 +6,7 @@
 //! hits                            4    8772612
 //! ```
 
-use crate::sampler::node::entries::parse;
+use crate::sampler::node::files::parse;
 
 /// Maximum number of rows that are read of a file. Those of known releases have about 100.
 const MAX_ROWS: usize = 1_000;

@@ -11,8 +11,7 @@ use fleetgauge_proto::catalog::FamilyKind;
 use pools::Pools;
 
 use super::column::table;
-use super::entries::malformed;
-use super::kept_file::KeptFile;
+use super::files::{KeptFile, malformed};
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{FoundFamily, Output};

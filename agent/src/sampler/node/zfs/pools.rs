@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::super::column::{gauge, unknown};
-use super::super::entries::{Entries, Entry, malformed, parse};
-use super::super::kept_file::KeptFile;
+use super::super::files::{Entries, Entry, KeptFile, malformed, parse};
 use super::{FILES, Found, kstat};
 use crate::sampler::SourceError;
 use crate::tables::{ColumnSpec, Output};

@@ -1,0 +1,234 @@
+//! A file that stays open between readings.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::sampler::SourceError;
+
+/// Maximum size of a file, in bytes. Mounts and sockets of the largest hosts take a few megabytes.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Size of the first read, in bytes: most files fit.
+const FIRST_READ_BYTES: usize = 16 * 1024;
+/// Capacity of the read buffer that a thread keeps, in bytes.
+const KEPT_BUFFER_BYTES: usize = 256 * 1024;
+/// Maximum number of files that stay open. All others are opened for each reading.
+const MAX_OPEN_FILES: usize = 512;
+
+/// Number of files that are open.
+static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Files are read into this buffer, so that each keeps only as much memory as it needs.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A file of procfs or sysfs that is read again and again. It stays open, because opening costs
+/// more than reading.
+#[derive(Debug)]
+pub(in crate::sampler) struct KeptFile {
+    path: PathBuf,
+    file: Option<OpenFile>,
+    text: String,
+}
+
+impl KeptFile {
+    /// Creates a file. It is opened when it is read.
+    pub(in crate::sampler) fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file: None, text: String::new() }
+    }
+
+    /// Returns the path.
+    pub(in crate::sampler::node) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the whole file. Bytes that are not UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// The file could not be read. The text of the error has the path.
+    pub(in crate::sampler) fn read(&mut self) -> Result<&str, SourceError> {
+        let read = self.read_again();
+        match read {
+            Ok(()) => Ok(&self.text),
+            Err(error) => Err(SourceError::new(format_args!("{}: {error}", self.path.display()))),
+        }
+    }
+
+    /// Reads the whole file; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// The file exists but could not be read.
+    pub(in crate::sampler::node) fn read_if_exists(&mut self) -> Result<Option<&str>, SourceError> {
+        match self.read_again() {
+            Ok(()) => Ok(Some(&self.text)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(SourceError::new(format_args!("{}: {error}", self.path.display()))),
+        }
+    }
+
+    /// Reads the value of a sysfs attribute, without white space around it; `None` if it cannot be
+    /// read. Drivers answer some attributes with errors.
+    pub(in crate::sampler::node) fn value(&mut self) -> Option<&str> {
+        self.read_again().ok()?;
+        Some(self.text.trim())
+    }
+
+    /// Reads the number of a sysfs attribute; `None` if it cannot be read or is no number.
+    pub(in crate::sampler::node) fn number(&mut self) -> Option<f64> {
+        self.value()?.parse().ok()
+    }
+
+    /// Reads the whole file into `bytes`, as it is. Returns whether it differs from what they were.
+    ///
+    /// # Errors
+    /// The file could not be read. The bytes are unchanged.
+    pub(in crate::sampler::node) fn read_bytes(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        read_with(&self.path, &mut self.file, |read| {
+            let differs = bytes != read;
+            if differs {
+                bytes.clear();
+                bytes.extend_from_slice(read);
+            }
+            differs
+        })
+    }
+
+    fn read_again(&mut self) -> io::Result<()> {
+        read_with(&self.path, &mut self.file, |bytes| {
+            self.text.clear();
+            match String::from_utf8_lossy(bytes) {
+                Cow::Borrowed(text) => self.text.push_str(text),
+                Cow::Owned(text) => self.text = text,
+            }
+        })
+    }
+}
+
+/// Opens the file unless it is open, and calls `take` with its bytes. Keeps it open unless reading
+/// fails.
+fn read_with<T>(
+    path: &Path,
+    kept: &mut Option<OpenFile>,
+    take: impl FnOnce(&[u8]) -> T,
+) -> io::Result<T> {
+    let file = match kept.take() {
+        Some(file) => file,
+        None => OpenFile::open(path)?,
+    };
+    let taken = BUFFER.with_borrow_mut(|buffer| {
+        let len = read_whole(&file.file, buffer)?;
+        let taken = take(&buffer[..len]);
+        buffer.truncate(KEPT_BUFFER_BYTES);
+        buffer.shrink_to(KEPT_BUFFER_BYTES);
+        io::Result::Ok(taken)
+    })?;
+    *kept = file.keeps.then_some(file);
+    Ok(taken)
+}
+
+/// Reads a file from its start into the buffer. Returns its length.
+fn read_whole(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let mut len = 0;
+    loop {
+        if buffer.len() < len + FIRST_READ_BYTES {
+            buffer.resize(len + FIRST_READ_BYTES, 0);
+        }
+        match file.read_at(&mut buffer[len..], len as u64) {
+            Ok(0) => return Ok(len),
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if len > MAX_BYTES {
+            return Err(io::Error::other(format!("larger than {MAX_BYTES} bytes")));
+        }
+    }
+}
+
+/// Returns whether the file or its device does not exist.
+fn is_gone(error: &io::Error) -> bool {
+    let no_device = rustix::io::Errno::NODEV.raw_os_error();
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(no_device)
+}
+
+/// An open file, counted.
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    /// Whether it stays open.
+    keeps: bool,
+}
+
+impl OpenFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let keeps = OPEN_FILES.fetch_add(1, Ordering::Relaxed) < MAX_OPEN_FILES;
+        Ok(Self { file, keeps })
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampler::node::testing::Fixture;
+
+    #[test]
+    fn file_is_read_again_from_its_start() {
+        let fixture = Fixture::new();
+        fixture.file("proc/value", "first\n");
+        let mut file = KeptFile::new(fixture.path("proc/value"));
+        assert_eq!(file.read().unwrap(), "first\n");
+        fixture.file("proc/value", "2\n");
+        assert_eq!(file.number(), Some(2.0));
+        fixture.file("proc/value", "");
+        assert_eq!(file.read().unwrap(), "");
+    }
+
+    #[test]
+    fn file_longer_than_the_buffer_is_read_whole() {
+        let fixture = Fixture::new();
+        let text = "line\n".repeat(KEPT_BUFFER_BYTES / 3);
+        fixture.file("proc/long", &text);
+        let mut file = KeptFile::new(fixture.path("proc/long"));
+        assert!(file.read().unwrap() == text);
+        assert!(file.read().unwrap() == text);
+    }
+
+    #[test]
+    fn missing_file_appears_and_bytes_that_are_no_utf_8_are_replaced() {
+        let fixture = Fixture::new();
+        let mut file = KeptFile::new(fixture.path("proc/late"));
+        assert_eq!(file.read_if_exists(), Ok(None));
+        let error = file.read().unwrap_err().to_string();
+        assert!(error.contains("proc/late: No such file"), "{error}");
+        fixture.bytes("proc/late", b"a\xffb");
+        assert_eq!(file.read_if_exists(), Ok(Some("a\u{fffd}b")));
+    }
+
+    #[test]
+    fn bytes_are_read_as_they_are_and_compared() {
+        let fixture = Fixture::new();
+        let mut file = KeptFile::new(fixture.path("proc/bytes"));
+        let mut bytes = b"before".to_vec();
+        let error = file.read_bytes(&mut bytes).unwrap_err();
+        assert_eq!((error.kind(), &*bytes), (io::ErrorKind::NotFound, &b"before"[..]));
+        fixture.bytes("proc/bytes", b"a\xffb");
+        assert!(file.read_bytes(&mut bytes).unwrap());
+        assert_eq!(bytes, b"a\xffb");
+        assert!(!file.read_bytes(&mut bytes).unwrap());
+        fixture.bytes("proc/bytes", b"");
+        assert!(file.read_bytes(&mut bytes).unwrap());
+        assert_eq!(bytes, b"");
+    }
+}

@@ -1,0 +1,121 @@
+//! Connections to exporters.
+
+use std::error::Error;
+use std::io;
+
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use super::ScrapeError;
+
+/// Maximum number of headers of a response. Exporters send about five.
+const MAX_HEADERS: usize = 64;
+/// Size that the headers of a response, and a part of the body, cannot exceed by much, in bytes:
+/// hyper may read as much again before it checks.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
+
+/// A connection that can be used for several requests. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    requests: SendRequest<String>,
+    /// The task that reads and writes.
+    driver: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Connects to a TCP port, with TLS if there is a connector.
+    pub(super) async fn tcp(
+        host: &str,
+        port: u16,
+        tls: Option<(TlsConnector, ServerName<'static>)>,
+    ) -> Result<Self, ScrapeError> {
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| failed(&error))?;
+        // Without it, the request could wait for an acknowledgement.
+        stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        match tls {
+            None => Self::over(stream).await,
+            Some((connector, name)) => {
+                let stream = connector.connect(name, stream).await;
+                let explain = |error| ScrapeError::Connect(explain_tls(&error));
+                Self::over(stream.map_err(explain)?).await
+            }
+        }
+    }
+
+    /// Connects to a Unix socket.
+    #[cfg(unix)]
+    pub(super) async fn unix(socket: &std::path::Path) -> Result<Self, ScrapeError> {
+        let stream = tokio::net::UnixStream::connect(socket).await;
+        Self::over(stream.map_err(|error| failed(&error))?).await
+    }
+
+    async fn over<S>(stream: S) -> Result<Self, ScrapeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = Builder::new();
+        builder.max_headers(MAX_HEADERS).max_buf_size(MAX_BUFFER_BYTES);
+        let handshake = builder.handshake(TokioIo::new(stream)).await;
+        let (requests, connection) = handshake.map_err(|error| failed(&error))?;
+        let driver = tokio::spawn(async move {
+            // The request gets the error too.
+            let _ = connection.await;
+        });
+        Ok(Self { requests, driver })
+    }
+
+    /// Sends a request and returns the response, whose body has not arrived yet.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<String>,
+    ) -> Result<Response<Incoming>, ScrapeError> {
+        self.requests.ready().await.map_err(|error| failed(&error))?;
+        self.requests.send_request(request).await.map_err(|error| failed(&error))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Returns the error of a connection, with its causes.
+pub(super) fn failed(error: &dyn Error) -> ScrapeError {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text.push_str(": ");
+            text.push_str(&inner);
+        }
+        cause = error.source();
+    }
+    ScrapeError::Connect(text)
+}
+
+/// Explains an error of the TLS handshake.
+fn explain_tls(error: &io::Error) -> String {
+    use rustls::{CertificateError, Error};
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let advice = match tls {
+        Some(Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => "no trusted CA signed the certificate; set tls_ca",
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "the certificate is for another name; set tls_server_name",
+        Some(Error::InvalidMessage(_)) => "the answer is not TLS; set an http:// url",
+        Some(Error::AlertReceived(_)) => "the exporter refused; it may require tls_certificate",
+        _ => return format!("TLS failed: {error}"),
+    };
+    format!("{advice} ({error})")
+}
