@@ -66,9 +66,9 @@ fn round(cli: &Cli, exporter: Option<&str>) -> anyhow::Result<Round> {
     let mut agent = Agent::start(cli.interval, dir.path())?;
     agent.wait_for_reports(1, cli.interval)?;
     scrape(exporter.as_mut(), WARM_UP_SAMPLES, cli.interval)?;
-    let before = read(&mut agent, exporter.as_ref())?;
+    let before = read(&agent, exporter.as_ref())?;
     scrape(exporter.as_mut(), cli.samples, cli.interval)?;
-    let after = read(&mut agent, exporter.as_ref())?;
+    let after = read(&agent, exporter.as_ref())?;
     let reports = (after.received.reports - before.received.reports).max(1) as f64;
     let series = series(&agent.page()?);
     let agent_figures = Figures {
@@ -107,7 +107,7 @@ fn scrape(mut exporter: Option<&mut Exporter>, count: u32, each: Duration) -> an
     Ok(())
 }
 
-fn read(agent: &mut Agent, exporter: Option<&Exporter>) -> anyhow::Result<Reading> {
+fn read(agent: &Agent, exporter: Option<&Exporter>) -> anyhow::Result<Reading> {
     let of_exporter = |exporter: &Exporter| {
         anyhow::Ok((usage::of(exporter.process.pid())?, exporter.client.bytes()))
     };

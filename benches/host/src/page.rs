@@ -42,7 +42,7 @@ impl Results {
         let version = self.exporter_version.as_deref();
         let advice = "not installed: apt-get install prometheus-node-exporter";
         row(&mut table, "node_exporter", version, self.exporter, advice);
-        // The agent cannot forward pages of exporters yet. Its row belongs here.
+        // Place of the cost of `[[scrape]]`, which nothing measures yet.
         row(
             &mut table,
             "an exporter's page of 1,000 series, forwarded",
@@ -50,6 +50,9 @@ impl Results {
             None,
             "not measured",
         );
+        if cfg!(debug_assertions) {
+            table.push_str("\nMeasured with a debug build of the agent: run it with --release.\n");
+        }
         table
     }
 
@@ -63,8 +66,8 @@ impl Results {
         let command: Vec<_> = command.chain(arguments.iter().map(String::as_str)).collect();
         format!(
             "# Cost on a host, compared with node_exporter\n\n\
-             Measured on {date} with {machine}. `fleetgauge-host-cost` wrote this page. Do not edit \
-             it; run again:\n\n\
+             Measured on {date} with {machine}. `fleetgauge-host-cost` wrote this page. Do not \
+             edit it; run again:\n\n\
              ```\n\
              apt-get install prometheus-node-exporter strace\n\
              {command}\n\

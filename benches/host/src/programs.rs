@@ -130,7 +130,8 @@ impl Exporter {
 pub struct Agent {
     /// The agent.
     pub process: Process,
-    client: Client,
+    /// HTTP address of the collector.
+    http: SocketAddr,
     _collector: Process,
 }
 
@@ -155,13 +156,13 @@ impl Agent {
         command.arg(COLLECTOR);
         command.args(["--listen", &agents.to_string(), "--http-listen", &http.to_string()]);
         let mut collector = Process::start(command, dir, COLLECTOR)?;
-        let client = collector.wait_for(TIMEOUT, || Client::connect(http).ok())?;
+        collector.wait_for(TIMEOUT, || Client::connect(http).ok())?;
         let mut command = Command::new(&this);
         command.args([AGENT, "--id", ID, "--metrics", "node"]);
         command.args(["--collector", &agents.to_string()]);
         command.arg(format!("--interval={}ms", interval.as_millis()));
         let process = Process::start(command, dir, AGENT)?;
-        Ok(Self { process, client, _collector: collector })
+        Ok(Self { process, http, _collector: collector })
     }
 
     /// Waits until the agent has sent this many more reports. Returns what was received by then.
@@ -169,32 +170,32 @@ impl Agent {
     /// # Errors
     /// If they do not arrive in time.
     pub fn wait_for_reports(&mut self, reports: u64, each: Duration) -> anyhow::Result<Received> {
-        let Self { process, client, .. } = self;
-        let target = received(client)?.reports + reports;
+        let Self { process, http, .. } = self;
+        let target = received(*http)?.reports + reports;
         let limit = TIMEOUT + each * u32::try_from(reports)?;
         process
-            .wait_for(limit, || received(client).ok().filter(|received| received.reports >= target))
+            .wait_for(limit, || received(*http).ok().filter(|received| received.reports >= target))
     }
 
     /// Returns what the collector has received.
     ///
     /// # Errors
     /// If the collector does not respond.
-    pub fn received(&mut self) -> anyhow::Result<Received> {
-        received(&mut self.client)
+    pub fn received(&self) -> anyhow::Result<Received> {
+        received(self.http)
     }
 
     /// Returns the page of the agent.
     ///
     /// # Errors
     /// If the collector does not respond or the agent is not connected.
-    pub fn page(&mut self) -> anyhow::Result<String> {
-        text(&mut self.client, &format!("/metrics/agents/{ID}"))
+    pub fn page(&self) -> anyhow::Result<String> {
+        text(self.http, &format!("/metrics/agents/{ID}"))
     }
 }
 
-fn received(client: &mut Client) -> anyhow::Result<Received> {
-    let page = text(client, "/metrics/self")?;
+fn received(http: SocketAddr) -> anyhow::Result<Received> {
+    let page = text(http, "/metrics/self")?;
     let value = |name: &str| {
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0) as u64
@@ -203,8 +204,10 @@ fn received(client: &mut Client) -> anyhow::Result<Received> {
     Ok(Received { reports: value("fleetgauge_reports_total"), bytes })
 }
 
-fn text(client: &mut Client, path: &str) -> anyhow::Result<String> {
-    let body = client.get(path, false).context("the collector does not respond")?;
+/// Fetches a page over a new connection: the collector closes idle ones.
+fn text(http: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let body = Client::connect(http).and_then(|mut client| client.get(path, false));
+    let body = body.context("the collector does not respond")?;
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 

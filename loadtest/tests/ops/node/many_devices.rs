@@ -54,8 +54,11 @@ fn assert_rows(network: &Network, expected: [usize; 2], reports: u32) {
         || page(network),
         |page| {
             assert_eq!(rows(page), expected);
+            // A collector that is left out counts as failed.
             let failed = failed(page);
-            assert!(!failed.contains("netdev") && !failed.contains("netclass"), "{failed:?}");
+            for (collector, rows) in ["netdev", "netclass"].into_iter().zip(expected) {
+                assert_eq!(failed.contains(collector), rows == 0, "{failed:?}");
+            }
             assert!(!samples(page, "node_memory_MemTotal_bytes").is_empty());
         },
     );
@@ -86,6 +89,10 @@ fn thousands_of_devices_cost_no_report() {
     let agent = Program::start(command);
     // Their series are more than the collector accepts of an agent.
     assert_rows(&network, [0, 0], 2);
+    for collector in ["netdev", "netclass"] {
+        let line = format!("collector source=\"{collector}\"");
+        assert_eq!(agent.log().matches(&line).count(), 1, "{collector} is logged once");
+    }
     println!("left out: {} bytes resident", resident(&agent));
 
     drop(before);
