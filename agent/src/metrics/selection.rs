@@ -9,8 +9,8 @@ use fleetgauge_proto::message::Catalog;
 use super::{Metric, MetricSet, sources};
 use crate::catalogs::Catalogs;
 use crate::config::{ScrapeSettings, TextfileSettings};
-use crate::sampler::node::{COLLECTORS, Collector, NodeOptions, own_process};
-use crate::sampler::{Sampler, SourceSpec, peaks, table_set};
+use crate::sampler::node::{self, COLLECTORS, Collector, NodeOptions};
+use crate::sampler::{Sampler, SourceSpec, table_set};
 use crate::scrape;
 use crate::tables::TableSet;
 
@@ -87,8 +87,7 @@ impl Selection {
 
         let SelectionSettings { sets, options, .. } = &settings;
         let mut sources = sources::of(sets);
-        sources.extend(settings.peaks.then(|| peaks::source(options)));
-        sources.extend(has_node.then(own_process::source));
+        sources.extend(node::other_sources(has_node, settings.peaks, options));
         sources.extend(collectors.iter().map(|collector| collector.source(options)));
         // Alerts for node_exporter expect the metric about errors, even if there are no files.
         let textfiles = &settings.textfiles;

@@ -17,8 +17,11 @@ mod linux;
 mod memory;
 #[cfg(target_os = "linux")]
 pub(crate) mod node;
+#[cfg(not(target_os = "linux"))]
+#[path = "node_absent.rs"]
+pub(crate) mod node;
 #[cfg(target_os = "linux")]
-pub(crate) mod peaks;
+mod peaks;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 mod source;

@@ -31,7 +31,7 @@ mod line_targets;
 mod netlink;
 mod number;
 mod options;
-pub(crate) mod own_process;
+mod own_process;
 mod rpc_lines;
 mod socket_table;
 #[cfg(test)]
@@ -171,6 +171,17 @@ pub(crate) const COLLECTORS: &[Collector] = &[
     xfs::COLLECTOR,
     zfs::COLLECTOR,
 ];
+
+/// Returns the sources besides the collectors: the agent's own process with the set `node`, and the
+/// peaks between samples.
+pub(crate) fn other_sources(
+    has_node: bool,
+    peaks: bool,
+    options: &NodeOptions,
+) -> impl Iterator<Item = SourceSpec> {
+    let peaks = peaks.then(|| super::peaks::source(options));
+    peaks.into_iter().chain(has_node.then(own_process::source))
+}
 
 impl Collector {
     /// Returns the source with these options.
