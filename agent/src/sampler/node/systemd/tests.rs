@@ -97,7 +97,9 @@ fn host() -> Recorded {
 
 fn samples(source: &mut Units) -> Vec<String> {
     let mut output = Output::new(&tables::all());
+    output.begin();
     source.read(&mut output).unwrap();
+    output.finish();
     let lines = exposition::lines(&tables::all(), &output);
     lines.iter().map(|line| line.trim_start_matches("node_systemd_").to_owned()).collect()
 }
