@@ -13,11 +13,12 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// The source could not be read. Its rows stay, and their values are absent. The next round
-    /// reads it again.
+    /// reads it again, unless the error is [`SourceError::NothingFound`].
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError>;
 }
 
-/// Creates a source. May block for ever. After an error the next round calls it again.
+/// Creates a source. May block for ever. After an error the next round calls it again, unless the
+/// error is [`SourceError::NothingFound`].
 pub type SourceFactory = Arc<dyn Fn() -> Result<Box<dyn Source>, SourceError> + Send + Sync>;
 
 /// A source: its name, its tables and how to create it.

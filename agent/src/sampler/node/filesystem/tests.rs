@@ -306,6 +306,15 @@ fn dead_server_leaves_local_mounts_a_worker() {
 }
 
 #[test]
+fn filesystems_that_cannot_hang_are_asked_without_a_worker() {
+    let mut host = Host::new("26 1 8:1 / / rw - ext4 /dev/sda1 rw\n", &[]);
+    assert_eq!(host.errors(), ["/: "]);
+    host.mounts.set("/", Does::Fail(Errno::IO));
+    assert_eq!(host.errors(), ["/: input/output error"]);
+    assert_eq!(host.filesystems.workers.len(), 0);
+}
+
+#[test]
 fn same_mount_is_asked_once_and_broken_lines_are_skipped() {
     let mut mountinfo = MOUNTINFO.to_owned() + MOUNTINFO;
     mountinfo += "\n31 26 8:1 / /short rw - ext4\n32 26 x:1 / /x rw - ext4 x rw\nno\n \n";
