@@ -1,7 +1,7 @@
 //! Samples the host.
 //!
 //! A round reads the sources one after another on one thread, until a deadline. If a source hangs,
-//! the others continue on another thread ([`crew`]). The values of a late source are absent from
+//! the others continue on another thread (`crew`). The values of a late source are absent from
 //! the round; it is not read again before it has answered, and its late answer is dropped. A hung
 //! thread cannot be stopped and is left running.
 //!

@@ -132,7 +132,7 @@ impl TableState {
         }
     }
 
-    /// Returns the rows and values, without those of sources that [`TableState::fit`] leaves out.
+    /// Returns the rows and values, without those of sources that do not fit the limits.
     pub fn sample(&mut self, limits: &Limits) -> Sample {
         self.fit(limits);
         self.fitted_sample()

@@ -108,9 +108,15 @@ fn hung_mount_delays_no_report_and_hides_no_other_filesystem() {
     assert_eq!(failing(hung), expected);
     let mut failures = 0;
     assert_on_time(INTERVAL, REPORTS, hung, |page| {
+        let control = control();
+        let late = [page, &control].map(super::failed);
+        if late.iter().any(|late| late.contains("filesystem")) {
+            failures += 1;
+            return;
+        }
         assert_eq!(error(page, mountpoint), Some(1.0));
-        assert_eq!(sizes(page), sizes(&control()));
-        failures += u32::from(super::failed(page) != expected);
+        assert_eq!(sizes(page), sizes(&control));
+        failures += u32::from(late[0] != expected);
     });
     // A busy machine may delay a collector.
     assert!(failures <= 1, "{failures} reports lack a collector");

@@ -27,10 +27,15 @@ echo "started=$(show ActiveState)"
 until_so shown
 echo "series=$(page | grep -c ^host_)"
 # The root is an overlay, which node_exporter excludes.
-echo "writable=$(page | grep '^node_filesystem_readonly{.*mountpoint="/run"' | grep -c ' 0$')"
-echo "network=$(page | grep -c '^node_network_up{.*device="lo"')"
+writable() { page | grep '^node_filesystem_readonly{.*mountpoint="/run"' | grep -c ' 0$'; }
+network() { page | grep -c '^node_network_up{.*device="lo"'; }
 # The agent's own process and init, at least.
-echo "init=$(page | awk '/^node_processes_pids[{ ]/ { print $NF > 1 ? 1 : 0 }')"
+init() { page | awk '/^node_processes_pids[{ ]/ { found = $NF > 1 } END { print found + 0; exit !found }'; }
+# A collector may be late in the first report.
+for line in writable network init; do
+    until_so "$line" >/dev/null
+    echo "$line=$("$line")"
+done
 echo "roots=$(ps -o user= -p "$(pid collector)" -p "$(pid agent)" | grep -c root)"
 echo "filesystem=$(page | grep -c host_filesystem_usage_ratio{)"
 systemctl reload fleetgauge-collector fleetgauge-agent
