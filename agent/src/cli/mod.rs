@@ -16,15 +16,16 @@ use fleetgauge_common::log::{self, FilterHandle};
 use fleetgauge_common::settings::{Environment, SettingError, SettingErrors};
 use tracing::{error, info};
 
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, MAX_SCRAPES};
 use crate::identity::Host;
 use crate::run::{Agent, Reload, Settings, run_reloading};
 
 /// Exit code for an invalid setting (EX_USAGE of sysexits.h).
 const BAD_SETTING: u8 = 64;
 /// Maximum number of threads for blocking work: name resolution, reading the token and TLS files,
-/// and a reload.
-const BLOCKING_THREADS: usize = 3;
+/// and a reload. Two more for each exporter, so that none that hangs delays these: its name
+/// resolution and its files.
+const BLOCKING_THREADS: usize = 3 + 2 * MAX_SCRAPES;
 
 /// Number of open files that the agent may need: 512 kept files of procfs and sysfs, directories,
 /// and connections.

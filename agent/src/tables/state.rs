@@ -32,6 +32,9 @@ pub struct TableState {
     sizes: Vec<Size>,
     /// Size of the rows in each source's declared tables.
     declared_sizes: Vec<Size>,
+    /// The samples of a source that is left out: none. Always the same, so that catalogs are not
+    /// made anew.
+    no_groups: Arc<FoundGroups>,
     /// Sources whose series are left out, because the agent would have too many.
     left_out: Vec<usize>,
     /// The limit that all series together exceed.
@@ -74,6 +77,7 @@ impl TableState {
             fixed: fixed_size(set.catalogs()),
             sizes: vec![Size::default(); set.places.len()],
             declared_sizes: vec![Size::default(); set.places.len()],
+            no_groups: Arc::default(),
             left_out: Vec::new(),
             excess: None,
             chosen_for: None,
@@ -89,12 +93,11 @@ impl TableState {
         self.found.iter_mut().take(kept).for_each(|found| found.values.clear());
     }
 
-    /// Removes all samples that a source found.
+    /// Makes the values that a source found absent. The samples keep their places, so that a source
+    /// that fails and recovers changes no catalogs.
     pub fn clear(&mut self, source: usize) {
-        if let Some(found) = self.found.get_mut(source)
-            && found.groups.samples() > 0
-        {
-            *found = Found::default();
+        if let Some(found) = self.found.get_mut(source) {
+            found.values.clear();
         }
     }
 
@@ -253,9 +256,8 @@ impl TableState {
 
     /// Makes the catalogs anew if a source found other families or samples than before.
     fn update_catalogs(&mut self, limits: &Limits) {
-        let none = Arc::default();
         let groups = self.found.iter().enumerate().map(|(source, found)| {
-            if self.left_out.contains(&source) { &none } else { &found.groups }
+            if self.left_out.contains(&source) { &self.no_groups } else { &found.groups }
         });
         let groups: Vec<_> = groups.collect();
         if !self.found_catalogs.update(&groups, &self.declared, limits) {

@@ -136,3 +136,17 @@ fn illegal_contradicting_and_repeated_samples_are_left_out() {
     assert!(refused["load1"].contains("the agent itself"), "{refused:?}");
     assert!(refused["other"].contains("different types"), "{refused:?}");
 }
+
+#[test]
+fn failure_and_recovery_of_a_source_change_no_catalogs() {
+    let mut state = state(&[&[]]);
+    let output = reading(&[], find(&[("a", &[("d", "1")], 1.0)]));
+    state.set(0, &output);
+    assert_eq!(tables(&mut state), ["1: [\"1\"] [1.0]"]);
+    let before = state.catalogs().clone();
+    state.clear(0);
+    assert_eq!(tables(&mut state), [format!("1: [\"1\"] [{ABSENT}]")]);
+    state.set(0, &output);
+    assert_eq!(tables(&mut state), ["1: [\"1\"] [1.0]"]);
+    assert_eq!(*state.catalogs(), before);
+}

@@ -49,15 +49,18 @@ impl Directory {
         };
         let mut buffer = [const { MaybeUninit::uninit() }; BUFFER_BYTES];
         let mut entries = RawDir::new(&directory, &mut buffer);
+        let mut is_empty = true;
         while let Some(entry) = entries.next() {
             let entry = entry?;
             if let Ok(name) = entry.file_name().to_str()
                 && !matches!(name, "." | "..")
             {
+                is_empty = false;
                 each(name);
             }
         }
-        self.open = Some(directory);
+        // A directory of sysfs that was removed and created again is empty for its open file.
+        self.open = (!is_empty).then_some(directory);
         Ok(())
     }
 }
