@@ -45,7 +45,8 @@ pub(crate) fn read(page: Vec<page::Family>) -> Page {
     page.into_iter().map(family).collect()
 }
 
-/// Returns the page of these families. A counter that is named as is `x_total` is shown as the counter
+/// Returns the page of these families. A counter that is named as is `x_total` is shown as the
+/// counter
 /// `x`, with the samples of a family of kind 2 if there is one. In OpenMetrics it has no type if
 /// another family has a name of that counter.
 pub(crate) fn page_of(mut families: Vec<(&DeclaredFamily, Samples)>, openmetrics: bool) -> Page {

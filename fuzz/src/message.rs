@@ -97,7 +97,8 @@ fn static_labels_code(labels: &[Label<'_>]) -> Result<(), Code> {
     labels_code(labels, &["instance", "job", "le", "quantile"])
 }
 
-/// Checks labels as "Labels" and "The order of checks" in `docs/protocol.md` specify. `reserved` are
+/// Checks labels as "Labels" and "The order of checks" in `docs/protocol.md` specify. `reserved`
+/// are
 /// the names that are reserved only on these labels.
 pub(crate) fn labels_code(labels: &[Label<'_>], reserved: &[&str]) -> Result<(), Code> {
     if labels.iter().filter(|label| !label.value.is_empty()).count() > 32 {

@@ -16,7 +16,8 @@ pub struct Label<'a> {
 
 /// Validated labels of an agent or a column, sorted by name.
 ///
-/// Names are valid, unique and not reserved; more names are reserved on agents than on columns. Labels with an empty value are dropped: Prometheus
+/// Names are valid, unique and not reserved; more names are reserved on agents than on columns.
+/// Labels with an empty value are dropped: Prometheus
 /// treats them as absent.
 ///
 /// ```

@@ -44,7 +44,8 @@ impl std::fmt::Debug for SourceSpec {
     }
 }
 
-/// Number of rounds in which a source that found nothing is not read again: what a host lacks seldom
+/// Number of rounds in which a source that found nothing is not read again: what a host lacks
+/// seldom
 /// appears.
 const ROUNDS_AFTER_NOTHING_FOUND: u32 = 9;
 

@@ -85,7 +85,8 @@ impl TableState {
         }
     }
 
-    /// Begins a round: all values are absent, but for those that sources from index `kept` on found.
+    /// Begins a round: all values are absent, but for those that sources from index `kept` on
+    /// found.
     pub fn clear_values(&mut self, kept: usize) {
         for table in &mut self.tables {
             table.values.fill(ABSENT);

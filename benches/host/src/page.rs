@@ -42,14 +42,6 @@ impl Results {
         let version = self.exporter_version.as_deref();
         let advice = "not installed: apt-get install prometheus-node-exporter";
         row(&mut table, "node_exporter", version, self.exporter, advice);
-        // Place of the cost of `[[scrape]]`, which nothing measures yet.
-        row(
-            &mut table,
-            "an exporter's page of 1,000 series, forwarded",
-            None,
-            None,
-            "not measured",
-        );
         if cfg!(debug_assertions) {
             table.push_str("\nMeasured with a debug build of the agent: run it with --release.\n");
         }

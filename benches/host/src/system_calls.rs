@@ -26,6 +26,8 @@ pub fn count<T>(
     let mut messages = BufReader::new(messages).lines().map_while(Result::ok);
     // It attaches to all threads before it prints this. Later lines are about new threads.
     let Some(first) = messages.next().filter(|line| line.contains("attached")) else {
+        // It may trace all the same, after a warning.
+        let _ = strace.kill();
         let _ = strace.wait();
         bail!("strace cannot trace process {pid}");
     };

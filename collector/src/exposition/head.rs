@@ -14,7 +14,8 @@ const TOTAL: &str = "_total";
 #[derive(Debug)]
 pub struct FamilyHead {
     lines: [Box<str>; Format::ALL.len()],
-    /// The lines in OpenMetrics of a counter that is named as is, if it is shown as a counter; empty
+    /// The lines in OpenMetrics of a counter that is named as is, if it is shown as a counter;
+    /// empty
     /// if it cannot be.
     as_counter: Box<str>,
 }
@@ -52,7 +53,8 @@ impl FamilyHead {
         &self.lines[format as usize]
     }
 
-    /// Returns the lines in this format of a counter that is named as is, where OpenMetrics shows it
+    /// Returns the lines in this format of a counter that is named as is, where OpenMetrics shows
+    /// it
     /// as a counter.
     #[must_use]
     pub(super) fn counter_lines(&self, format: Format) -> &str {
@@ -98,7 +100,8 @@ fn write_openmetrics(family: &Family, kind: FamilyKind, out: &mut impl Write) {
         FamilyKind::Histogram => "histogram",
         FamilyKind::Summary => "summary",
         FamilyKind::Info => "info",
-        // The samples of a counter would have to end in `_total`, and nothing else may have its name.
+        // The samples of a counter would have to end in `_total`, and nothing else may have its
+        // name.
         FamilyKind::Unknown | FamilyKind::CounterAsNamed => "unknown",
     };
     let _ = writeln!(out, "# TYPE {name} {type_name}");

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 use super::http;
 use super::programs::{Program, free_address, installed, wait_for};
 
-/// Filters and settings of node_exporter 1.12 that Debian's package of 1.5 does not have by default.
+/// Filters and settings of node_exporter 1.12 that Debian's package of 1.5 does not have by
+/// default.
 const DEFAULTS: [&str; 4] = [
     "--collector.diskstats.device-exclude=^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\\d+n\\d+p)\\d+$",
     "--collector.filesystem.fs-types-exclude=^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|\

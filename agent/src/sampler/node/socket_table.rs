@@ -12,8 +12,10 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// Maximum size of a table, in bytes: some 10 million sockets.
 const MAX_BYTES: u64 = 1_500_000_000;
 
-/// Number of bytes that a read has at least, unless it is the last one: the kernel fills a page with
-/// lines. Looking for more lines costs as much as reading all, because it searches all hash buckets.
+/// Number of bytes that a read has at least, unless it is the last one: the kernel fills a page
+/// with
+/// lines. Looking for more lines costs as much as reading all, because it searches all hash
+/// buckets.
 const MIN_READ_BYTES: usize = 4096 - 512;
 
 /// A table of sockets that stays open.

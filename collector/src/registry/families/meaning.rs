@@ -35,7 +35,8 @@ pub(in crate::registry) fn counter_of((name, kind): Meaning<'_>) -> Option<&str>
     name.strip_suffix(TOTAL).filter(|stem| is_named && !stem.is_empty())
 }
 
-/// Returns whether OpenMetrics can show a counter that is named as is as the counter `name`: nothing
+/// Returns whether OpenMetrics can show a counter that is named as is as the counter `name`:
+/// nothing
 /// else on the page has the names of that counter. `is_taken` is asked about names of families and
 /// samples.
 ///

@@ -74,7 +74,8 @@ impl Layouts {
     }
 }
 
-/// Reads lines with a name and a value: `Ip6InOctets 1`, a field named `Ip6_InOctets`. Lines without
+/// Reads lines with a name and a value: `Ip6InOctets 1`, a field named `Ip6_InOctets`. Lines
+/// without
 /// `6` in the name are skipped. `target` and `each` are those of [`Layouts::read_pairs`].
 ///
 /// # Errors
