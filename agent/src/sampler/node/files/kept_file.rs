@@ -105,7 +105,7 @@ impl KeptFile {
 
     /// Reads the number of a sysfs attribute; `None` if it cannot be read or is no number.
     pub(in crate::sampler::node) fn number(&mut self) -> Option<f64> {
-        self.value()?.parse().ok()
+        self.value()?.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
     /// Reads the whole file into `bytes`, as it is. Returns whether it differs from what they were.
@@ -242,6 +242,8 @@ mod tests {
         assert_eq!(file.read().unwrap(), "first\n");
         fixture.file("proc/value", "2\n");
         assert_eq!(file.number(), Some(2.0));
+        fixture.file("proc/value", "inf\n");
+        assert_eq!(file.number(), None);
         fixture.file("proc/value", "");
         assert_eq!(file.read().unwrap(), "");
     }

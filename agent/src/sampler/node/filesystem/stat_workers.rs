@@ -25,7 +25,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_millis(400);
 pub(super) const MAX_WORKERS: usize = 4;
 /// Filesystem types whose statfs(2) only reads numbers that the kernel has in memory, and waits
 /// neither for a disk nor for a server.
-const PROMPT_TYPES: [&str; 7] = ["ext2", "ext3", "ext4", "ramfs", "tmpfs", "vfat", "xfs"];
+const PROMPT_TYPES: [&str; 6] = ["ext2", "ext3", "ext4", "ramfs", "tmpfs", "xfs"];
 /// Stack size of a worker, in bytes. It only calls `statfs`.
 const STACK_BYTES: usize = 64 * 1024;
 
