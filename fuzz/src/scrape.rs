@@ -163,7 +163,7 @@ fn check_known_series(page: &[u8], format: Format, limits: PageLimits, mut befor
         let sink = Events { known: known.clone(), ..Events::default() };
         let fast = read(page, format, limits, usize::MAX, sink);
         assert_eq!(fast, slow, "with known keys");
-        // Keys of which one is the start of another are found in the other order.
+        // A key that is the start of another key is found in the other order.
         known.reverse();
     }
 }

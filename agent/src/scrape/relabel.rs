@@ -26,7 +26,7 @@ pub(super) struct Relabel {
 pub(super) type Labels<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
 impl Relabel {
-    /// Adds these labels, of which each name occurs once. Labels without a value are left out.
+    /// Adds these labels. Each name occurs once; labels without a value are left out.
     pub(super) fn new<'a>(
         added: impl IntoIterator<Item = (&'a str, &'a str)>,
         own_names: &'static [&'static str],

@@ -225,7 +225,7 @@ impl TableState {
         super::exposition::found_lines(groups, values)
     }
 
-    /// Returns the limit because of which sources are left out.
+    /// Returns the limit that all sources together exceed, so that some are left out.
     pub(crate) const fn excess(&self) -> Option<Excess> {
         self.excess
     }

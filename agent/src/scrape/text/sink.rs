@@ -1,4 +1,4 @@
-//! What the parser passes on, and to whom.
+//! What the parser delivers, and the trait of its receiver.
 
 use super::scratch::{LabelSpan, Scratch};
 use crate::scrape::ScrapeError;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 const UNKNOWN: u8 = 6;
-/// Families of which some can be on one page and others cannot.
+/// Families: some pairs of them can be on one page, others contradict each other.
 const FAMILIES: [(&str, u8); 12] = [
     ("x", COUNTER),
     ("x_total", COUNTER_AS_NAMED),
