@@ -2,7 +2,7 @@
 
 use super::column::{counter, table};
 use super::files::KeptFile;
-use super::rpc_lines::{self, RpcLine};
+use super::rpc_lines::{self, RpcLine, columns};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -21,16 +21,6 @@ pub(super) const COLLECTOR: Collector = Collector {
 const PACKETS: ColumnSpec = counter("node_nfs_packets_total", "Number of packets, by protocol.");
 const REQUESTS: ColumnSpec =
     counter("node_nfs_requests_total", "Number of calls, by NFS version and procedure.");
-
-/// Declares the columns: those in brackets, then the procedures of each version.
-macro_rules! columns {
-    ([$($column:expr,)*] $($proto:literal: $($method:literal)*;)*) => {
-        [
-            $($column,)*
-            $($(REQUESTS.labelled(&[("proto", $proto), ("method", $method)]),)*)*
-        ]
-    };
-}
 
 const COLUMNS: [ColumnSpec; 105] = columns! {
     [

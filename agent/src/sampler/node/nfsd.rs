@@ -2,7 +2,7 @@
 
 use super::column::{counter, gauge, table};
 use super::files::KeptFile;
-use super::rpc_lines::{self, RpcLine};
+use super::rpc_lines::{self, RpcLine, columns};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -22,16 +22,6 @@ const PACKETS: ColumnSpec = counter("node_nfsd_packets_total", "Number of packet
 const ERRORS: ColumnSpec = counter("node_nfsd_rpc_errors_total", "Number of refused calls.");
 const REQUESTS: ColumnSpec =
     counter("node_nfsd_requests_total", "Number of calls, by NFS version and procedure.");
-
-/// Declares the columns: those in brackets, then the procedures of each version.
-macro_rules! columns {
-    ([$($column:expr,)*] $($proto:literal: $($method:literal)*;)*) => {
-        [
-            $($column,)*
-            $($(REQUESTS.labelled(&[("proto", $proto), ("method", $method)]),)*)*
-        ]
-    };
-}
 
 const COLUMNS: [ColumnSpec; 90] = columns! {
     [

@@ -4,6 +4,19 @@ use std::ops::Range;
 
 use super::SourceError;
 
+/// Declares the columns of a collector: those in brackets, then its constant `REQUESTS` for the
+/// procedures of each version.
+macro_rules! columns {
+    ([$($column:expr,)*] $($proto:literal: $($method:literal)*;)*) => {
+        [
+            $($column,)*
+            $($(REQUESTS.labelled(&[("proto", $proto), ("method", $method)]),)*)*
+        ]
+    };
+}
+
+pub(super) use columns;
+
 /// A line, named by its first field.
 #[derive(Debug)]
 pub(super) struct RpcLine {
