@@ -64,6 +64,7 @@ fn main() -> anyhow::Result<()> {
                     return Ok(stream.write_all(&out)?);
                 }
                 Event::Rejected { text, .. } => anyhow::bail!("rejected: {text}"),
+                Event::OverLimit { error, .. } => return Err(error.into()),
                 Event::Pong { .. } => {}
             }
         }

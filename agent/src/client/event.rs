@@ -5,6 +5,8 @@ use std::time::Duration;
 use fleetgauge_proto::message::Reject;
 use fleetgauge_proto::{Code, Limits};
 
+use super::ClientError;
+
 /// What the caller must act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -18,6 +20,14 @@ pub enum Event {
         catalogs_sent: usize,
         /// Limits of the collector.
         limits: Limits,
+    },
+    /// No session began, because the profile exceeds a limit of the collector. The caller must
+    /// close the connection.
+    OverLimit {
+        /// Limits of the collector.
+        limits: Limits,
+        /// What exceeds them.
+        error: ClientError,
     },
     /// The collector answered a Ping.
     Pong {

@@ -334,7 +334,7 @@ impl Client {
     }
 
     /// Checks Welcome, begins the session and appends the catalogs that the collector needs to
-    /// `out`.
+    /// `out`. No session begins if the profile exceeds a limit.
     fn welcome(
         &mut self,
         profile: &Profile,
@@ -351,7 +351,10 @@ impl Client {
         if !(MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&welcome.interval_ms) {
             return Err(ClientError::BadInterval(welcome.interval_ms));
         }
-        limits::check_profile(profile, &welcome.limits)?;
+        if let Err(error) = limits::check_profile(profile, &welcome.limits) {
+            self.state = State::Closed;
+            return Ok(Event::OverLimit { limits: welcome.limits, error });
+        }
         self.state = State::Welcomed;
         self.clock.set(welcome.unix_ms, now);
         let mut catalogs_sent = 0;

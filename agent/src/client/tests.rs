@@ -325,26 +325,33 @@ fn protocol_errors_end_the_connection() {
 }
 
 #[test]
-fn welcome_outside_the_offer_or_the_limits_is_an_error() {
+fn welcome_outside_the_offer_or_the_limits_begins_no_session() {
     let answer = |welcome: Welcome<'_>| {
         let (mut client, mut out) = (Client::default(), Vec::new());
         client.start(&profile(), None, &mut Vec::new());
         let welcome = bytes(&Message::Welcome(welcome));
-        let result = client.received(&profile(), NOW, &mut &*welcome, &mut out);
-        assert_eq!(result.is_ok(), client.is_welcomed());
-        assert_eq!(out.is_empty(), result.is_err(), "the catalog is sent only if it is acceptable");
-        result.map(|_| ()).map_err(|error| error.reason())
+        let error = match client.received(&profile(), NOW, &mut &*welcome, &mut out) {
+            Ok(Some(Event::OverLimit { limits, error })) => Some((Some(limits), error)),
+            Err(error) => Some((None, error)),
+            Ok(_) => None,
+        };
+        assert_eq!(error.is_none(), client.is_welcomed());
+        assert_eq!(error.is_none(), !out.is_empty(), "the catalog is sent only if acceptable");
+        error.map(|(limits, error)| (limits, error.reason()))
     };
-    assert_eq!(answer(welcome()), Ok(()));
-    assert_eq!(answer(Welcome { version: 2, ..welcome() }), Err("not_offered"));
-    assert_eq!(answer(Welcome { capabilities: 1, ..welcome() }), Err("not_offered"));
-    assert_eq!(answer(Welcome { interval_ms: 0, ..welcome() }), Err("bad_interval"));
-    let limits = Limits { max_values: 5, ..Limits::default() };
-    assert_eq!(answer(Welcome { limits, ..welcome() }), Err("over_limit"));
-    let limits = Limits { max_families: 5, ..Limits::default() };
-    assert_eq!(answer(Welcome { limits, ..welcome() }), Err("over_limit"));
-    let limits = Limits { max_payload_bytes: 100, ..Limits::default() };
-    assert_eq!(answer(Welcome { limits, ..welcome() }), Err("over_limit"));
+    assert_eq!(answer(welcome()), None);
+    let not_offered = Some((None, "not_offered"));
+    assert_eq!(answer(Welcome { version: 2, ..welcome() }), not_offered);
+    assert_eq!(answer(Welcome { capabilities: 1, ..welcome() }), not_offered);
+    assert_eq!(answer(Welcome { interval_ms: 0, ..welcome() }), Some((None, "bad_interval")));
+    for limits in [
+        Limits { max_values: 5, ..Limits::default() },
+        Limits { max_families: 5, ..Limits::default() },
+        Limits { max_payload_bytes: 100, ..Limits::default() },
+    ] {
+        let expected = Some((Some(limits), "over_limit"));
+        assert_eq!(answer(Welcome { limits, ..welcome() }), expected);
+    }
 }
 
 #[test]

@@ -222,7 +222,16 @@ impl Reporter {
         );
         let end = session.run(&mut self.samples, &self.plan, control).await;
         let (lasted, logged) = (session.duration(), session.is_logged());
-        self.session_ended(endpoint, end, lasted, logged)
+        let is_outdated = session.is_outdated();
+        let mut attempt = self.session_ended(endpoint, end, lasted, logged)?;
+        if let Attempt::Failed(failure) | Attempt::Session { failure, .. } = &mut attempt
+            && is_outdated
+            && failure.is_permanent()
+        {
+            // The next session has catalogs for the limits of this one.
+            (failure.retry, failure.advice) = (Retry::Backoff, None);
+        }
+        Ok(attempt)
     }
 
     /// Resets backoff and rate limiters after a session, and classifies its end. `lasted` is `None`
@@ -339,3 +348,7 @@ fn backoff() -> Backoff {
 #[cfg(test)]
 #[path = "reporter_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "lowered_limits_tests.rs"]
+mod lowered_limits_tests;

@@ -16,13 +16,13 @@ use crate::test_log::Log;
 use crate::tls::TlsSettings;
 
 /// Returns `retry_in` of a log line, in seconds.
-fn retry_in(line: &str) -> f64 {
+pub(super) fn retry_in(line: &str) -> f64 {
     let (_, time) = line.rsplit_once("retry_in=").unwrap();
     let milliseconds = time.strip_suffix("ms").map(|ms| ms.parse::<f64>().unwrap() / 1e3);
     milliseconds.unwrap_or_else(|| time.strip_suffix('s').unwrap().parse().unwrap())
 }
 
-fn reporter() -> Reporter {
+pub(super) fn reporter() -> Reporter {
     let id = IdSource::Given(AgentId::try_new("web-1").unwrap());
     reporter_of(Config { id, ..Config::default() })
 }

@@ -66,8 +66,10 @@ pub(super) struct Session<'a> {
     /// Zero of the client's clock.
     clock_zero: Instant,
     baseline: Baseline,
-    /// Limits of the collector.
+    /// Limits of the collector; before Welcome, those that the catalogs of Hello were made for.
     limits: Limits,
+    /// Whether Welcome has other limits.
+    is_outdated: bool,
     /// Rate limiter of the lines about sessions.
     log: &'a mut RetryLog,
     logged: bool,
@@ -121,6 +123,7 @@ impl<'a> Session<'a> {
             clock_zero,
             baseline: Baseline::default(),
             limits: Limits::default(),
+            is_outdated: false,
             log,
             logged: false,
             endpoint,
@@ -141,6 +144,12 @@ impl<'a> Session<'a> {
     /// Returns whether this session is logged. Many short sessions are not.
     pub(super) const fn is_logged(&self) -> bool {
         self.logged
+    }
+
+    /// Returns whether the next session may succeed where this one failed: it will have catalogs for
+    /// the limits of this Welcome.
+    pub(super) const fn is_outdated(&self) -> bool {
+        self.is_outdated
     }
 
     /// Runs until the connection ends. Sends the interval of Welcome to `plan`.
@@ -167,6 +176,7 @@ impl<'a> Session<'a> {
             && newest.metrics == self.agent.metrics
         {
             Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
+            self.limits = newest.limits;
         }
         let credential = self.token.map(Token::secret);
         self.client.start(&self.profile, credential, &mut self.out.frames);
@@ -259,24 +269,17 @@ impl<'a> Session<'a> {
         {
             match event {
                 Event::Welcomed { session_id, interval, catalogs_sent, limits } => {
-                    self.limits = limits;
-                    self.logged = self.log.failed(Instant::now()).is_some();
-                    if self.logged {
-                        let (endpoint, address) = (self.endpoint, self.address);
-                        info!(
-                            collector = %endpoint, %address, session_id, ?interval, catalogs_sent,
-                            "connected"
-                        );
-                    }
-                    service_manager::status(&format!("reporting to {}", self.endpoint));
-                    self.welcomed = Some(Instant::now());
+                    self.use_limits(limits, plan);
                     // Keep the schedule across reconnects unless the interval changes.
                     plan.send_if_modified(|plan| {
-                        let changed = (plan.interval, plan.limits) != (interval, limits);
-                        (plan.interval, plan.limits) = (interval, limits);
-                        changed
+                        std::mem::replace(&mut plan.interval, interval) != interval
                     });
+                    self.log_welcome(session_id, interval, catalogs_sent);
                     self.report(samples)?;
+                }
+                Event::OverLimit { limits, error } => {
+                    self.use_limits(limits, plan);
+                    return Err(Lost::Client(error));
                 }
                 Event::Pong { .. } => {}
                 Event::Drain { delay, target } => {
@@ -293,6 +296,23 @@ impl<'a> Session<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Has samples taken for these limits, which Welcome sets.
+    fn use_limits(&mut self, limits: Limits, plan: &watch::Sender<SamplingPlan>) {
+        self.is_outdated = self.limits != limits;
+        self.limits = limits;
+        plan.send_if_modified(|plan| std::mem::replace(&mut plan.limits, limits) != limits);
+    }
+
+    fn log_welcome(&mut self, session_id: u64, interval: Duration, catalogs_sent: usize) {
+        self.welcomed = Some(Instant::now());
+        self.logged = self.log.failed(Instant::now()).is_some();
+        if self.logged {
+            let (collector, address) = (self.endpoint, self.address);
+            info!(%collector, %address, session_id, ?interval, catalogs_sent, "connected");
+        }
+        service_manager::status(&format!("reporting to {}", self.endpoint));
     }
 
     /// Queues a report of the newest sample, if there is one of the agent's metrics that was taken

@@ -46,7 +46,9 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 Ok(Some(ClientEvent::Rejected { code, retry_after, .. })) => {
                     self.connection_failed(index, code_reason(code), Some(retry_after));
                 }
-                Err(error) => self.connection_lost(index, error.reason()),
+                Ok(Some(ClientEvent::OverLimit { error, .. })) | Err(error) => {
+                    self.connection_lost(index, error.reason());
+                }
             }
         }
         if !self.out.is_empty() {
