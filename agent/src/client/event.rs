@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use fleetgauge_proto::Code;
 use fleetgauge_proto::message::Reject;
-use fleetgauge_proto::{Code, Limits};
 
-use super::ClientError;
+use super::{ClientError, Terms};
 
 /// What the caller must act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +18,14 @@ pub enum Event {
         interval: Duration,
         /// Number of catalogs that the collector did not know, and that were sent.
         catalogs_sent: usize,
-        /// Limits of the collector.
-        limits: Limits,
+        /// What the collector requires of samples.
+        terms: Terms,
     },
     /// No session began, because the profile exceeds a limit of the collector. The caller must
     /// close the connection.
     OverLimit {
-        /// Limits of the collector.
-        limits: Limits,
+        /// What the collector requires of samples.
+        terms: Terms,
         /// What exceeds them.
         error: ClientError,
     },

@@ -55,11 +55,13 @@ mod error;
 mod event;
 mod limits;
 mod row_diff;
+mod terms;
 mod update;
 
 pub use baseline::Baseline;
 pub use error::ClientError;
 pub use event::{Event, code_reason};
+pub use terms::Terms;
 pub use update::{ReportEncoder, Update};
 
 use std::time::Duration;
@@ -353,7 +355,7 @@ impl Client {
         }
         if let Err(error) = limits::check_profile(profile, &welcome.limits) {
             self.state = State::Closed;
-            return Ok(Event::OverLimit { limits: welcome.limits, error });
+            return Ok(Event::OverLimit { terms: Terms::of(welcome), error });
         }
         self.state = State::Welcomed;
         self.clock.set(welcome.unix_ms, now);
@@ -368,7 +370,7 @@ impl Client {
             session_id: welcome.session_id,
             interval: Duration::from_millis(u64::from(welcome.interval_ms)),
             catalogs_sent,
-            limits: welcome.limits,
+            terms: Terms::of(welcome),
         })
     }
 }

@@ -128,8 +128,8 @@ fn catalogs_that_the_collector_does_not_know_are_sent() {
         let event = client.received(&profile, NOW, &mut &*welcome, &mut out).unwrap();
         let (interval, catalogs_sent) = (Duration::from_secs(5), 3 - catalogs_known.count_ones());
         let catalogs_sent = catalogs_sent as usize;
-        let limits = Limits::default();
-        let expected = Event::Welcomed { session_id: 7, interval, catalogs_sent, limits };
+        let terms = Terms::default();
+        let expected = Event::Welcomed { session_id: 7, interval, catalogs_sent, terms };
         assert_eq!((event, out), (Some(expected), sent));
         assert!(client.is_welcomed() && client.is_new_session());
     }
@@ -331,7 +331,7 @@ fn welcome_outside_the_offer_or_the_limits_begins_no_session() {
         client.start(&profile(), None, &mut Vec::new());
         let welcome = bytes(&Message::Welcome(welcome));
         let error = match client.received(&profile(), NOW, &mut &*welcome, &mut out) {
-            Ok(Some(Event::OverLimit { limits, error })) => Some((Some(limits), error)),
+            Ok(Some(Event::OverLimit { terms, error })) => Some((Some(terms.limits), error)),
             Err(error) => Some((None, error)),
             Ok(_) => None,
         };

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::tests::{reporter, retry_in};
 use super::*;
 use crate::catalogs::Catalogs;
+use crate::client::Terms;
 use crate::client::fake_collector::FakeCollector;
 use crate::metrics::{MetricSet, Selection};
 use crate::run::fake_address::{Address, TEST_TIMEOUT, send, welcome};
@@ -30,7 +31,7 @@ async fn agent_reports_again_after_the_collector_lowers_its_limits() {
         newest.send_replace(Some(TimedSample {
             taken: Instant::now(),
             metrics: metrics.clone(),
-            limits,
+            terms: Terms { limits, ..Terms::default() },
             catalogs,
             sample,
         }));
@@ -45,7 +46,7 @@ async fn agent_reports_again_after_the_collector_lowers_its_limits() {
     let test = async {
         sample(Limits::default(), &[MetricSet::Basic, MetricSet::Classic]);
         let _closed = accept().await;
-        let limits = plan.wait_for(|plan| plan.limits == lowered);
+        let limits = plan.wait_for(|plan| plan.terms.limits == lowered);
         timeout(TEST_TIMEOUT, limits).await.expect("the limits were not used").unwrap();
         sample(lowered, &[MetricSet::Basic]);
         let ((mut stream, first), mut collector) = (accept().await, FakeCollector::default());

@@ -37,11 +37,11 @@ use control::Control;
 pub use control::{Reload, Settings};
 use fleetgauge_common::service_manager;
 use fleetgauge_common::settings::{SettingError, SettingErrors};
-use fleetgauge_proto::Limits;
 use reporter::Reporter;
 use sampling::SamplingPlan;
 use tokio::sync::watch;
 
+use crate::client::Terms;
 use crate::config::{Config, Endpoint, TokenSource};
 use crate::identity::Host;
 use crate::metrics::Selection;
@@ -133,7 +133,7 @@ pub async fn run_reloading(
         id: agent.profile.id.clone(),
         interval: agent.profile.interval,
         metrics: agent.metrics.clone(),
-        limits: Limits::default(),
+        terms: Terms::default(),
     };
     let (plan, planned) = watch::channel(plan);
     let reporter = Reporter::new(agent, samples, plan);

@@ -228,7 +228,7 @@ impl Reporter {
             && is_outdated
             && failure.is_permanent()
         {
-            // The next session has catalogs for the limits of this one.
+            // The next session has catalogs for the terms of this one.
             (failure.retry, failure.advice) = (Retry::Backoff, None);
         }
         Ok(attempt)

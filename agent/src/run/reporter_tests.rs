@@ -1,7 +1,7 @@
 use std::pin::pin;
 
 use fleetgauge_proto::message::{Message, Ping};
-use fleetgauge_proto::{AgentId, Code, Limits, VERSION};
+use fleetgauge_proto::{AgentId, Code, VERSION};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::client::Terms;
 use crate::config::Config;
 use crate::identity::{Host, IdSource};
 use crate::run::fake_address::{Address, TEST_TIMEOUT, reject, send, welcome};
@@ -33,7 +34,7 @@ fn reporter_of(config: Config) -> Reporter {
         id: agent.profile.id.clone(),
         interval: agent.profile.interval,
         metrics: agent.metrics.clone(),
-        limits: Limits::default(),
+        terms: Terms::default(),
     };
     Reporter::new(agent, watch::channel(None).1, watch::channel(plan).0)
 }

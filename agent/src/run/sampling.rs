@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use fleetgauge_proto::{AgentId, Limits};
+use fleetgauge_proto::AgentId;
 use tokio::sync::watch;
 
 use crate::catalogs::Catalogs;
+use crate::client::Terms;
 use crate::metrics::Selection;
 use crate::sampler::deadline;
 use crate::schedule::Schedule;
@@ -20,8 +21,8 @@ pub(super) struct SamplingPlan {
     pub(super) interval: Duration,
     /// The metrics to sample.
     pub(super) metrics: Selection,
-    /// Limits of the collector, which samples must not exceed.
-    pub(super) limits: Limits,
+    /// What the collector requires of samples.
+    pub(super) terms: Terms,
 }
 
 /// A sample of a selection of metrics.
@@ -31,8 +32,8 @@ pub(super) struct TimedSample {
     pub(super) taken: Instant,
     /// The metrics that were sampled.
     pub(super) metrics: Selection,
-    /// The limits that the sample does not exceed.
-    pub(super) limits: Limits,
+    /// What the sample was made for.
+    pub(super) terms: Terms,
     /// The catalogs of the sample's tables.
     pub(super) catalogs: Catalogs,
     pub(super) sample: Sample,
@@ -48,7 +49,7 @@ pub(super) async fn sample_on_schedule(
     let mut sampled = plan.borrow().metrics.clone();
     let mut sampler = sampled.sampler();
     loop {
-        let SamplingPlan { id, interval, metrics, limits } = plan.borrow_and_update().clone();
+        let SamplingPlan { id, interval, metrics, terms } = plan.borrow_and_update().clone();
         if metrics != sampled {
             sampler = metrics.sampler();
             sampled = metrics;
@@ -56,9 +57,11 @@ pub(super) async fn sample_on_schedule(
         let mut schedule = Schedule::new(&id, interval, Instant::now(), unix_now());
         loop {
             let taken = Instant::now();
-            let sample = sampler.sample(deadline(interval), &limits).await;
-            let (metrics, catalogs) = (sampled.clone(), sampler.catalogs().clone());
-            newest.send_replace(Some(TimedSample { taken, metrics, limits, catalogs, sample }));
+            sampler.rename_labels(&terms.pinned_labels);
+            let sample = sampler.sample(deadline(interval), &terms.limits).await;
+            let (metrics, terms) = (sampled.clone(), terms.clone());
+            let catalogs = sampler.catalogs().clone();
+            newest.send_replace(Some(TimedSample { taken, metrics, terms, catalogs, sample }));
             tokio::select! {
                 () = tokio::time::sleep_until(schedule.next().into()) => {
                     schedule.advance(Instant::now());

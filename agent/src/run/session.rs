@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetgauge_common::service_manager;
-use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::ByeReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -23,7 +22,7 @@ use super::outbox::Outbox;
 use super::sampling::{SamplingPlan, TimedSample};
 use super::sanitize::sanitize;
 use super::transport::Transport;
-use crate::client::{Baseline, Client, Event};
+use crate::client::{Baseline, Client, Event, Terms};
 use crate::config::{Endpoint, Token};
 use crate::profile::Profile;
 use crate::retry_log::RetryLog;
@@ -66,9 +65,10 @@ pub(super) struct Session<'a> {
     /// Zero of the client's clock.
     clock_zero: Instant,
     baseline: Baseline,
-    /// Limits of the collector; before Welcome, those that the catalogs of Hello were made for.
-    limits: Limits,
-    /// Whether Welcome has other limits.
+    /// What the collector requires of samples; before Welcome, what the catalogs of Hello were made
+    /// for.
+    terms: Terms,
+    /// Whether Welcome has other terms.
     is_outdated: bool,
     /// Rate limiter of the lines about sessions.
     log: &'a mut RetryLog,
@@ -122,7 +122,7 @@ impl<'a> Session<'a> {
             client,
             clock_zero,
             baseline: Baseline::default(),
-            limits: Limits::default(),
+            terms: Terms::default(),
             is_outdated: false,
             log,
             logged: false,
@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
     }
 
     /// Returns whether the next session may succeed where this one failed: it will have catalogs for
-    /// the limits of this Welcome.
+    /// the terms of this Welcome.
     pub(super) const fn is_outdated(&self) -> bool {
         self.is_outdated
     }
@@ -176,7 +176,7 @@ impl<'a> Session<'a> {
             && newest.metrics == self.agent.metrics
         {
             Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
-            self.limits = newest.limits;
+            self.terms = newest.terms.clone();
         }
         let credential = self.token.map(Token::secret);
         self.client.start(&self.profile, credential, &mut self.out.frames);
@@ -268,8 +268,8 @@ impl<'a> Session<'a> {
             self.client.received(&self.profile, now, &mut bytes, &mut self.out.frames)?
         {
             match event {
-                Event::Welcomed { session_id, interval, catalogs_sent, limits } => {
-                    self.use_limits(limits, plan);
+                Event::Welcomed { session_id, interval, catalogs_sent, terms } => {
+                    self.use_terms(terms, plan);
                     // Keep the schedule across reconnects unless the interval changes.
                     plan.send_if_modified(|plan| {
                         std::mem::replace(&mut plan.interval, interval) != interval
@@ -277,8 +277,8 @@ impl<'a> Session<'a> {
                     self.log_welcome(session_id, interval, catalogs_sent);
                     self.report(samples)?;
                 }
-                Event::OverLimit { limits, error } => {
-                    self.use_limits(limits, plan);
+                Event::OverLimit { terms, error } => {
+                    self.use_terms(terms, plan);
                     return Err(Lost::Client(error));
                 }
                 Event::Pong { .. } => {}
@@ -298,11 +298,15 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    /// Has samples taken for these limits, which Welcome sets.
-    fn use_limits(&mut self, limits: Limits, plan: &watch::Sender<SamplingPlan>) {
-        self.is_outdated = self.limits != limits;
-        self.limits = limits;
-        plan.send_if_modified(|plan| std::mem::replace(&mut plan.limits, limits) != limits);
+    /// Has samples taken for the terms of Welcome.
+    fn use_terms(&mut self, terms: Terms, plan: &watch::Sender<SamplingPlan>) {
+        self.is_outdated = self.terms != terms;
+        self.terms = terms.clone();
+        plan.send_if_modified(|plan| {
+            let has_changed = plan.terms != terms;
+            plan.terms = terms;
+            has_changed
+        });
     }
 
     fn log_welcome(&mut self, session_id: u64, interval: Duration, catalogs_sent: usize) {
@@ -316,13 +320,13 @@ impl<'a> Session<'a> {
     }
 
     /// Queues a report of the newest sample, if there is one of the agent's metrics that was taken
-    /// for the collector's limits.
+    /// for the collector's terms.
     fn report(&mut self, samples: &mut watch::Receiver<Option<TimedSample>>) -> Result<(), Lost> {
         let newest = samples.borrow_and_update();
         // After a reload the newest sample may be one of other metrics.
         if let Some(newest) = &*newest
             && newest.metrics == self.agent.metrics
-            && newest.limits == self.limits
+            && newest.terms == self.terms
         {
             if newest.catalogs != self.profile.catalogs {
                 // Later in a session the baseline sends new catalogs.
@@ -333,7 +337,7 @@ impl<'a> Session<'a> {
                 Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
             }
             let (profile, sample) = (&self.profile, &newest.sample);
-            sample.check_limits(&profile.catalogs, &self.limits)?;
+            sample.check_limits(&profile.catalogs, &self.terms.limits)?;
             let taken = newest.taken.saturating_duration_since(self.clock_zero);
             let sequence =
                 self.baseline.report(self.client, profile, sample, taken, &mut self.out.frames)?;

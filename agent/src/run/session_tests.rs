@@ -44,7 +44,7 @@ async fn run(
         id: agent.profile.id.clone(),
         interval: agent.profile.interval,
         metrics: agent.metrics.clone(),
-        limits: Limits::default(),
+        terms: Terms::default(),
     };
     let plan = watch::channel(plan).0;
     session.run(samples, &plan, &mut Control::new(shutdown, None)).await
@@ -104,9 +104,9 @@ impl Ends {
     }
 
     async fn report_sample(&mut self, sample: Sample) -> Vec<String> {
-        let (taken, metrics, limits) = (Instant::now(), Selection::default(), Limits::default());
+        let (taken, metrics, terms) = (Instant::now(), Selection::default(), Terms::default());
         let catalogs = self.sampler.catalogs().clone();
-        let sample = TimedSample { taken, metrics, limits, catalogs, sample };
+        let sample = TimedSample { taken, metrics, terms, catalogs, sample };
         self.newest.send_replace(Some(sample));
         self.receive(self.collector.frames[2] + 1).await;
         shown(&self.collector.sample())

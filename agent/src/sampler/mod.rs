@@ -27,6 +27,7 @@ mod portable;
 mod source;
 mod status;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use cpu::Cpu;
@@ -132,6 +133,11 @@ impl Sampler {
         tokio::join!(self.crew.wait(deadline), self.scrapers.wait(deadline));
         self.scrapers.end_round(deadline, &mut self.state, first).await;
         self.finish_round(limits)
+    }
+
+    /// Renames the labels of found families that have these names, from the next sample on.
+    pub(crate) fn rename_labels(&mut self, names: &Arc<[Box<str>]>) {
+        self.state.rename_labels(names);
     }
 
     /// Returns the index of the first source of the scrapers: after that of the status.

@@ -9,6 +9,9 @@ use fleetgauge_proto::limits::MAX_LABEL_VALUE_BYTES;
 use super::size::Size;
 use super::texts::Texts;
 
+/// Prefix of the name of a label whose own name is not available, as in Prometheus.
+pub(crate) const EXPORTED_PREFIX: &str = "exported_";
+
 /// A family whose name the source found when it read the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundFamily<'a> {

@@ -8,7 +8,7 @@ use fleetgauge_proto::message::{self, Catalog, Column, Family};
 use fleetgauge_proto::rows::TableRows;
 use fleetgauge_proto::{Limits, Violation};
 
-use super::found::{FoundGroup, FoundGroups, Labels};
+use super::found::{EXPORTED_PREFIX, FoundGroup, FoundGroups, Labels};
 use super::found_layout::{FamilySet, Layout};
 use super::size::Size;
 use super::writer::sorted_rows;
@@ -34,6 +34,8 @@ pub(super) struct FoundCatalogs {
     pub(super) size: Size,
     /// Limits of the collector that the catalogs were made for.
     limits: Limits,
+    /// Label names that the families must not have.
+    pinned_labels: Arc<[Box<str>]>,
     /// Families that are left out, with the reason, in the order of their names.
     pub(super) refused: Vec<(Box<str>, String)>,
     /// Families that once had several rows, or other labels than those that they shared a table
@@ -87,6 +89,16 @@ impl FoundCatalogs {
         self.groups = groups.iter().map(|group| Arc::clone(group)).collect();
         self.build(declared);
         true
+    }
+
+    /// Sets the label names that the families must not have. Such a label is renamed as Prometheus
+    /// renames those that it sets itself.
+    pub(super) fn rename_labels(&mut self, pinned: &Arc<[Box<str>]>) {
+        if self.pinned_labels != *pinned {
+            self.pinned_labels = Arc::clone(pinned);
+            // The next update makes all tables anew.
+            self.groups.clear();
+        }
     }
 
     /// Returns the catalogs of the tables, for slots 1 and up: at least `count`, the last ones
@@ -157,7 +169,7 @@ impl FoundCatalogs {
         for names in shared.into_values().chain(own) {
             let members = names.iter().filter_map(|name| Some((*name, merged.get(name)?)));
             let labels = members.clone().next().map(|(_, family)| family.label_names());
-            let labels = labels.unwrap_or_default();
+            let labels = renamed(&labels.unwrap_or_default(), &self.pinned_labels);
             let row_labels = (labels.len(), labels.iter().map(|name| name.len()).sum());
             let families = members.map(|(name, family)| (name, name.len() + family.help().len()));
             layout.place(&FamilySet { families: families.collect(), row_labels });
@@ -191,7 +203,7 @@ impl FoundCatalogs {
                 }
             }
         }
-        merged.retain(|name, family| match family.check(name) {
+        merged.retain(|name, family| match family.check(name, &self.pinned_labels) {
             Ok(()) => true,
             Err(violation) => {
                 refused.insert(name, violation.to_string());
@@ -251,7 +263,7 @@ impl FoundCatalogs {
                 .zip(&members)
                 .map(|(name, member)| member.column(name))
                 .collect(),
-            row_labels: row_labels.into_iter().map(Box::from).collect(),
+            row_labels: renamed(&row_labels, &self.pinned_labels),
             rows: Arc::new(rows),
         });
     }
@@ -266,10 +278,12 @@ impl Merged<'_> {
     }
 
     /// Checks the family as a collector does.
-    fn check(&self, name: &str) -> Result<(), Violation> {
+    fn check(&self, name: &str, pinned: &[Box<str>]) -> Result<(), Violation> {
         let found = self.column(name);
         let columns = vec![column(0)];
-        let tables = vec![message::Table { row_labels: self.label_names(), columns }];
+        let row_labels = renamed(&self.label_names(), pinned);
+        let row_labels = row_labels.iter().map(|name| &**name).collect();
+        let tables = vec![message::Table { row_labels, columns }];
         let families = vec![found.message()];
         let catalog = Catalog { stream: 0, slot: 0, families, tables };
         fleetgauge_proto::Catalog::try_new(&catalog, &Limits::default()).map(drop)
@@ -289,6 +303,20 @@ impl FoundColumn {
     fn message(&self) -> Family<'_> {
         Family { name: &self.name, kind: self.kind as u8, unit: "", help: &self.help }
     }
+}
+
+/// Returns label names, with a prefix before those that are `pinned`.
+fn renamed(names: &[&str], pinned: &[Box<str>]) -> Vec<Box<str>> {
+    let renamed = |name: &&str| {
+        let mut new = String::from(*name);
+        while pinned.iter().any(|pinned| **pinned == *new)
+            || new.len() > name.len() && names.contains(&&*new)
+        {
+            new.insert_str(0, EXPORTED_PREFIX);
+        }
+        new.into()
+    };
+    names.iter().map(renamed).collect()
 }
 
 fn empty_catalog<'a>() -> Catalog<'a> {

@@ -136,6 +136,11 @@ impl TableState {
         }
     }
 
+    /// Renames the labels of found families that have these names.
+    pub(crate) fn rename_labels(&mut self, names: &Arc<[Box<str>]>) {
+        self.found_catalogs.rename_labels(names);
+    }
+
     /// Returns the rows and values, without those of sources that do not fit the limits.
     pub fn sample(&mut self, limits: &Limits) -> Sample {
         self.fit(limits);

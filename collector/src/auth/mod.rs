@@ -152,6 +152,16 @@ impl AuthPolicy {
         pinned.is_some_and(|pinned| self.labels.still_allow(labels, pinned))
     }
 
+    /// Returns the names of the labels that an agent's credential pins.
+    pub fn pinned_names(
+        &self,
+        id: &AgentId,
+        credential: CredentialId,
+    ) -> impl Iterator<Item = &str> {
+        let pinned = self.agents.as_ref().and_then(|agents| agents.still_pinned(id, credential));
+        pinned.into_iter().flat_map(StaticLabels::iter).map(|(name, _)| name)
+    }
+
     /// Checks that no label of an agent's series has the name of a label that its credential pins.
     /// The series would show the agent's value under that name.
     ///
@@ -163,9 +173,7 @@ impl AuthPolicy {
         credential: CredentialId,
         catalogs: impl Iterator<Item = &'a Catalog> + Clone,
     ) -> Result<(), Refusal> {
-        let pinned = self.agents.as_ref().and_then(|agents| agents.still_pinned(id, credential));
-        let names = pinned.into_iter().flat_map(StaticLabels::iter).map(|(name, _)| name);
-        for name in names {
+        for name in self.pinned_names(id, credential) {
             if catalogs.clone().any(|catalog| catalog.has_label(name)) {
                 return Err(labels::not_allowed(name, labels::PINNED));
             }

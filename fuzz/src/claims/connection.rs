@@ -55,7 +55,8 @@ enum ClaimState {
 
 #[derive(Debug, PartialEq)]
 enum Reply {
-    Welcome,
+    /// With the names of pinned labels.
+    Welcome(Vec<String>),
     Reject(Code, String, Option<u32>),
     Other,
 }
@@ -184,7 +185,7 @@ impl Connection {
             replies.push(match Message::decode(frame).unwrap() {
                 Message::Welcome(welcome) => {
                     self.catalog_due = welcome.catalogs_known != u16::MAX;
-                    Reply::Welcome
+                    Reply::Welcome(welcome.pinned_labels().map(str::to_owned).collect())
                 }
                 Message::Reject(reject) => {
                     let code = Code::from_u16(reject.code).unwrap();
@@ -263,12 +264,13 @@ impl Claim {
                 assert!(is_label_reject(replies), "{replies:?}");
                 ClaimState::Refused
             }
-            // The collector knows the catalog already.
-            Answer::Granted(grant, _) if self.hides_pinned(&grant) && is_label_reject(replies) => {
-                ClaimState::Refused
-            }
             Answer::Granted(grant, labels) => {
                 check_no_auth_reject(replies);
+                for reply in replies {
+                    if let Reply::Welcome(names) = reply {
+                        assert!(names.iter().eq(grant.pinned.keys()), "{names:?}");
+                    }
+                }
                 ClaimState::Granted(grant, labels)
             }
         }

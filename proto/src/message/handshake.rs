@@ -65,8 +65,21 @@ pub struct Welcome<'a> {
     /// Which of Hello's catalogs the collector knows: one bit each, the lowest for slot 0. The
     /// agent sends the others.
     pub catalogs_known: u16,
-    /// Extensions of later versions.
+    /// [`PINNED_LABELS`], and extensions of later versions.
     pub extensions: Vec<Extension<'a>>,
+}
+
+/// Id of the extension of Welcome that lists the names of pinned labels, separated by commas: those
+/// that the collector sets for this agent, and that its series must not have.
+pub const PINNED_LABELS: u16 = 1;
+
+impl<'a> Welcome<'a> {
+    /// Returns the names of the labels that the collector sets for this agent.
+    pub fn pinned_labels(&self) -> impl Iterator<Item = &'a str> {
+        let lists = self.extensions.iter().filter(|extension| extension.id == PINNED_LABELS);
+        let texts = lists.filter_map(|list| std::str::from_utf8(list.data).ok());
+        texts.flat_map(|text| text.split(',')).filter(|name| !name.is_empty())
+    }
 }
 
 /// Limits that a collector sets for each of its agents. Part of Welcome.
@@ -110,7 +123,7 @@ impl Default for Limits {
 /// An addition of a later version. Receivers ignore an extension with an unknown id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Extension<'a> {
-    /// Extension id. Version 1 defines none.
+    /// Extension id. Version 1 defines [`PINNED_LABELS`] of Welcome.
     pub id: u16,
     /// Payload, in the format that the extension id defines.
     pub data: &'a [u8],

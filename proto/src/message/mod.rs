@@ -12,7 +12,7 @@ mod report;
 pub use crate::labels::Label;
 pub use catalog::{Catalog, Column, Family, RowChange, Rows, Table};
 pub use control::{Bye, ByeReason, Drain, Ping, Pong, Reject};
-pub use handshake::{Extension, Hello, Limits, Secret, Welcome};
+pub use handshake::{Extension, Hello, Limits, PINNED_LABELS, Secret, Welcome};
 pub use report::Report;
 
 use crate::codec;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use fleetgauge_proto::limits::MAX_LABEL_VALUE_BYTES;
+use fleetgauge_proto::limits::{MAX_LABEL_VALUE_BYTES, MAX_NAME_BYTES};
+use fleetgauge_proto::{Accept, Catalog, FrameBuffer, VERSION};
 
 use super::*;
 
@@ -149,4 +150,50 @@ fn failure_and_recovery_of_a_source_change_no_catalogs() {
     state.set(0, &output);
     assert_eq!(tables(&mut state), ["1: [\"1\"] [1.0]"]);
     assert_eq!(*state.catalogs(), before);
+}
+
+#[test]
+fn pinned_labels_get_a_prefix_until_they_are_pinned_no_more() {
+    let mut state = state(&[&[]]);
+    let series: &[Series] = &[
+        ("a", &[("tenant", "x"), ("exported_tenant", "y")], 1.0),
+        ("b", &[("tenant", "x")], 2.0),
+        ("b", &[("site", "z")], 3.0),
+    ];
+    state.set(0, &reading(&[], find(series)));
+    let mut labels_with = |pinned: &[&str]| {
+        state.rename_labels(&pinned.iter().map(|name| Box::from(*name)).collect());
+        let values = tables(&mut state);
+        assert_eq!(values, ["1: [\"y/x\"] [1.0]", "1: [\"/x\", \"z/\"] [2.0, 3.0]"]);
+        row_labels(state.catalogs().by_slot()[1].frame())
+    };
+    let own = ["exported_tenant tenant", "site tenant"];
+    assert_eq!(labels_with(&[]), own);
+    let renamed = ["exported_tenant exported_exported_tenant", "site exported_tenant"];
+    assert_eq!(labels_with(&["tenant", "dc"]), renamed);
+    assert_eq!(labels_with(&[]), own);
+}
+
+#[test]
+fn only_the_family_whose_renamed_label_is_too_long_is_left_out() {
+    let mut state = state(&[&[]]);
+    let long = "l".repeat(MAX_NAME_BYTES - 1);
+    let mut output = Output::new(&[]);
+    output.begin();
+    output.sample(gauge("a"), &[(&long, "x")], 1.0);
+    output.sample(gauge("b"), &[("short", "x")], 2.0);
+    output.finish();
+    state.set(0, &output);
+    state.rename_labels(&[Box::from(&*long)].into());
+    assert_eq!(tables(&mut state), ["1: [\"x\"] [2.0]"]);
+    assert_eq!(state.refused().len(), 1);
+}
+
+/// Returns the row labels of each table of a catalog.
+fn row_labels(mut frame: &[u8]) -> Vec<String> {
+    let accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
+    let mut frames = FrameBuffer::default();
+    let frame = frames.next(&mut frame, accept).unwrap().unwrap();
+    let (_, catalog) = Catalog::try_from_frame(frame, &Limits::default()).unwrap();
+    catalog.tables.iter().map(|table| table.row_labels.join(" ")).collect()
 }

@@ -89,8 +89,14 @@ impl Agent {
         });
         let mut missing = 0;
         let mut values = PendingValues::empty();
+        let policy = collector.auth.current();
         for (slot, fingerprint) in hello.catalogs.iter().enumerate() {
-            match collector.registry.catalogs().find(fingerprint) {
+            // The agent learns from Welcome which labels it must not use, and sends another catalog.
+            let is_allowed = |known: &CatalogPin| {
+                let catalogs = std::iter::once(known.entry().catalog());
+                policy.check_series(&pending.id, handle.credential(), catalogs).is_ok()
+            };
+            match collector.registry.catalogs().find(fingerprint).filter(is_allowed) {
                 Some(known) => {
                     collector.registry.set_catalog(&mut values, slot, known).map_err(Refusal::of)?
                 }
@@ -98,7 +104,6 @@ impl Agent {
             }
         }
         values.check_catalogs(&config.bounds.limits)?;
-        check_labels(&pending.id, handle, values.layout(), collector)?;
         check_page(values.page_bytes(&pending.labels), config)?;
         Ok(Self {
             registration: Registration::Pending(Box::new(pending)),

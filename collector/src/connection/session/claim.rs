@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetgauge_proto::message::{Hello, Ping, Welcome};
+use fleetgauge_proto::message::{Extension, Hello, PINNED_LABELS, Ping, Welcome};
 use fleetgauge_proto::{AgentId, Code, Message, StaticLabels, VERSION};
 use tracing::debug;
 
@@ -156,6 +156,11 @@ impl Session {
 
     fn welcome(&mut self, agent: Agent, now: Millis, out: &mut Vec<u8>) {
         self.handle.set_reported(now);
+        let policy = self.collector.auth.current();
+        let pinned: Vec<_> = policy.pinned_names(agent.id(), self.handle.credential()).collect();
+        let pinned = pinned.join(",");
+        let list = (!pinned.is_empty())
+            .then_some(Extension { id: PINNED_LABELS, data: pinned.as_bytes() });
         let welcome = Welcome {
             version: VERSION,
             capabilities: 0,
@@ -164,7 +169,7 @@ impl Session {
             unix_ms: self.collector.clock.unix_ms(),
             limits: self.collector.config.bounds.limits,
             catalogs_known: !agent.missing,
-            extensions: Vec::new(),
+            extensions: list.into_iter().collect(),
         };
         send(&Message::Welcome(welcome), out);
         self.state = State::Open(agent);

@@ -2,7 +2,7 @@
 
 use fleetgauge_proto::Code;
 
-use crate::support::agent::{Agent, Identity, identity};
+use crate::support::agent::{Agent, Identity, Received, identity};
 use crate::support::collector::Collector;
 use crate::support::frames::{
     GAUGE, catalog_in, catalog_of, family, gauges, label, labelled, single, table,
@@ -76,9 +76,22 @@ fn series_with_a_label_of_another_tenant_is_rejected() {
     let mut known = Agent::join(collector.agents, &other, &in_column, &[1.0]);
     known.report(&[2.0]);
     let mut agent = Agent::greet(collector.agents, &saying(&[]), &in_column);
+    assert_eq!(agent.receive(), Received::Welcome { interval_ms: 15_000, catalogs_known: false });
+    agent.send(&in_column.bytes);
     agent.expect_reject(Code::LabelNotAllowed);
     assert_eq!(collector.page().values_of("other"), [2.0]);
     assert!(!collector.page().shows("web-1"));
+}
+
+#[test]
+fn welcome_names_the_labels_that_the_credential_pins() {
+    let files = Files::new();
+    let collector = collector(&files);
+    let mut agent = Agent::greet(collector.agents, &saying(&[]), &gauges(&["load"]));
+    assert_eq!(agent.expect_pinned_labels(), ["site", "tenant"]);
+    let other = identity("other").with_credential("other-token");
+    let mut agent = Agent::greet(collector.agents, &other, &gauges(&["load"]));
+    assert!(agent.expect_pinned_labels().is_empty());
 }
 
 #[test]

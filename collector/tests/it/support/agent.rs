@@ -209,6 +209,17 @@ impl<S: Read + Write> Agent<S> {
         }
     }
 
+    /// Expects Welcome. Returns the names of pinned labels in it.
+    pub(crate) fn expect_pinned_labels(&mut self) -> Vec<String> {
+        let (header, payload) = self.receive_frame().unwrap();
+        let Message::Welcome(welcome) =
+            Message::decode(Frame { header, payload: &payload }).unwrap()
+        else {
+            panic!("not welcomed: {header:?}")
+        };
+        welcome.pinned_labels().map(str::to_owned).collect()
+    }
+
     /// Expects a Reject and the end of the stream. Returns the Reject's text and retry delay.
     pub(crate) fn expect_reject(&mut self, expected: Code) -> (String, Option<u32>) {
         let told = self.expect_code(expected);
