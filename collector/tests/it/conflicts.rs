@@ -295,6 +295,29 @@ fn names_of_built_in_families_are_reserved() {
     drop(counter);
 }
 
+/// Another agent's gauge once made OpenMetrics show `node_network_receive_bytes_total` as unknown.
+#[test]
+fn names_that_openmetrics_gives_built_in_counters_are_reserved() {
+    let collector = Collector::start();
+    let join = |id, (name, kind)| {
+        Agent::join(collector.agents, &identity(id), &of_kind(name, kind), values(kind))
+    };
+    let counter = "node_network_receive_bytes";
+    let gauges = [
+        join("gauge", (counter, GAUGE)),
+        join("created", ("node_network_receive_bytes_created", GAUGE)),
+    ];
+    let same = [
+        join("counter", (counter, COUNTER)),
+        join("named", ("node_network_receive_bytes_total", COUNTER_AS_NAMED)),
+    ];
+    for (id, is_shown) in [("gauge", false), ("created", false), ("counter", true), ("named", true)]
+    {
+        assert_eq!(collector.page().shows(id), is_shown, "{id}");
+    }
+    drop((gauges, same));
+}
+
 #[test]
 fn agent_that_changes_a_kind_does_not_conflict_with_itself() {
     let collector = Collector::start();

@@ -137,10 +137,19 @@ impl Families {
         let built_in =
             built_in::families().filter(|(name, _)| !configured_kinds.contains_key(*name));
         // The operator cannot change the kinds of the collector's own families.
-        let reserved = built_in.chain(meaning::OWN).flat_map(|(name, kind)| {
-            kind.sample_names(name).map(move |sample| (sample, (name, kind)))
-        });
-        Self { reserved: reserved.collect(), configured_kinds, ..Self::default() }
+        let families: Vec<_> = built_in.chain(meaning::OWN).collect();
+        // OpenMetrics shows a counter that is named as is without `_total`.
+        let counters = families.iter().filter_map(|family| counter_of(*family));
+        let counters = counters
+            .filter(|name| !configured_kinds.contains_key(*name))
+            .map(|name| (name, FamilyKind::Counter));
+        let mut reserved = HashMap::new();
+        for (name, kind) in families.iter().copied().chain(counters) {
+            for sample in kind.sample_names(name) {
+                reserved.entry(sample).or_insert((name, kind));
+            }
+        }
+        Self { reserved, configured_kinds, ..Self::default() }
     }
 
     /// Adds an agent with this layout. Returns its catalogs that no other agent has.
