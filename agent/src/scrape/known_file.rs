@@ -18,6 +18,8 @@ pub(super) struct KnownFile {
     version: Option<Version>,
     /// Why it has no samples: for example it is malformed.
     problem: Option<String>,
+    /// Maximum number of samples up to which the problem remains.
+    refused_up_to: usize,
     memory: PageMemory,
     values: Vec<f64>,
 }
@@ -37,7 +39,7 @@ pub(super) struct FileLimits {
     pub(super) max_age: Option<Duration>,
     /// Maximum size, in bytes.
     pub(super) max_size: u64,
-    /// Maximum number of samples.
+    /// Maximum number of samples: those that the files before it leave.
     pub(super) max_samples: usize,
 }
 
@@ -71,7 +73,7 @@ impl KnownFile {
             Err(error) => return self.fail(None, error.to_string()),
         };
         let is_same = self.version == Some(version);
-        if is_same && self.problem.is_some() {
+        if is_same && self.problem.is_some() && limits.max_samples <= self.refused_up_to {
             return FileState::Bad;
         }
         let age = version.modified.elapsed().unwrap_or_default();
@@ -79,7 +81,7 @@ impl KnownFile {
             self.forget(None);
             return FileState::Good(version.modified);
         }
-        if is_same && self.memory.continues(output) {
+        if is_same && self.problem.is_none() && self.memory.continues(output) {
             self.values.iter().for_each(|value| _ = output.repeat(*value));
             return FileState::Good(version.modified);
         }
@@ -109,18 +111,28 @@ impl KnownFile {
         output: &mut Output,
     ) -> Result<SystemTime, (Option<Version>, String)> {
         let (version, page) = content(path, limits.max_size).map_err(|problem| (None, problem))?;
+        self.refused_up_to = usize::MAX;
         let invalid = |problem: String| (Some(version), problem);
         if page.last().is_some_and(|last| *last != b'\n') {
             return Err(invalid("it has no line feed at its end: it is not complete".to_owned()));
         }
-        let limits = PageLimits {
+        let page_limits = PageLimits {
             max_bytes: limits.max_size,
             max_samples: limits.max_samples,
             ..PageLimits::default()
         };
-        let mut reader = PageReader::new(Format::Prometheus, limits);
+        let mut reader = PageReader::new(Format::Prometheus, page_limits);
         let result = parse(&mut reader, &page, &mut Validation);
-        result.map_err(|error| invalid(error.to_string()))?;
+        result.map_err(|error| match error {
+            ScrapeError::TooManySamples { max } => {
+                // Another limit needs another reading: the files before it may shrink.
+                self.refused_up_to = max;
+                invalid(format!(
+                    "it has more than the {max} samples that the files before it leave"
+                ))
+            }
+            error => invalid(error.to_string()),
+        })?;
         let first = output.samples();
         let result = parse(&mut reader, &page, &mut self.memory.begin(relabel, output));
         result.map_err(|error| invalid(error.to_string()))?;
@@ -220,4 +232,26 @@ fn open(path: &Path) -> std::io::Result<File> {
         options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
     }
     options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_with_too_many_samples_is_read_again_once_the_others_leave_more() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "a 1\nb 2\n").unwrap();
+        let (mut known, mut output) = (KnownFile::default(), Output::default());
+        let mut is_good = |max_samples| {
+            let limits = FileLimits { max_age: None, max_size: 100, max_samples };
+            output.begin();
+            let state = known.write(file.path(), limits, &Relabel::default(), &mut output);
+            output.finish();
+            (matches!(state, FileState::Good(_)), output.samples(), known.problem().is_some())
+        };
+        assert_eq!(is_good(1), (false, 0, true));
+        assert_eq!(is_good(1), (false, 0, true));
+        assert_eq!(is_good(2), (true, 2, false));
+    }
 }
