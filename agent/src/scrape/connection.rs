@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -30,13 +31,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects to a TCP port, with TLS if there is a connector.
+    /// Connects to the first of these TCP ports that accepts, with TLS if there is a connector.
     pub(super) async fn tcp(
-        host: &str,
-        port: u16,
+        addresses: &[SocketAddr],
         tls: Option<(TlsConnector, ServerName<'static>)>,
     ) -> Result<Self, ScrapeError> {
-        let stream = TcpStream::connect((host, port)).await.map_err(|error| failed(&error))?;
+        let stream = TcpStream::connect(addresses).await.map_err(|error| failed(&error))?;
         // Without it, the request could wait for an acknowledgement.
         stream.set_nodelay(true).map_err(|error| failed(&error))?;
         match tls {

@@ -1,5 +1,7 @@
 //! Requests the page of an exporter over HTTP/1.1.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -8,7 +10,7 @@ use hyper::header::{
 };
 use hyper::{Request, Response, StatusCode};
 use rustls::pki_types::ServerName;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio_rustls::TlsConnector;
 
 use super::ScrapeError;
@@ -33,6 +35,7 @@ pub(super) struct HttpClient {
     tls: Option<TlsClient>,
     authorization: Reading<Result<Option<Authorization>, String>>,
     connector: Reading<(TlsClient, Result<TlsConnector, TlsFileError>)>,
+    lookup: Reading<io::Result<Vec<SocketAddr>>>,
 }
 
 /// Leaves out what may have secrets.
@@ -57,6 +60,7 @@ impl HttpClient {
             tls: tls.map(TlsClient::new),
             authorization: Reading::default(),
             connector: Reading::default(),
+            lookup: Reading::default(),
         }
     }
 
@@ -119,14 +123,17 @@ impl HttpClient {
             return Ok(None);
         }
         let auth = self.auth.clone();
-        let read = self.authorization.run(move || auth.authorization()).await?;
-        read.map_err(ScrapeError::Credentials)
+        let read = self.authorization.run(move || auth.authorization()).await;
+        read.map_err(unreadable)?.map_err(ScrapeError::Credentials)
     }
 
     async fn connect(&mut self) -> Result<Connection, ScrapeError> {
         let tls = self.tls_connector().await?;
         match &self.target {
-            ScrapeTarget::Tcp { host, port, .. } => Connection::tcp(host, *port, tls).await,
+            ScrapeTarget::Tcp { host, port, .. } => {
+                let addresses = addresses(&mut self.lookup, host, *port).await?;
+                Connection::tcp(&addresses, tls).await
+            }
             #[cfg(unix)]
             ScrapeTarget::Unix { socket, .. } => Connection::unix(socket).await,
             #[cfg(not(unix))]
@@ -147,7 +154,7 @@ impl HttpClient {
             let connector = client.connector();
             (client, connector)
         };
-        let (client, connector) = self.connector.run(read).await?;
+        let (client, connector) = self.connector.run(read).await.map_err(unreadable)?;
         *tls = client;
         let connector = connector.map_err(|error| ScrapeError::Credentials(error.to_string()))?;
         let name = match &tls.settings().server_name {
@@ -156,6 +163,25 @@ impl HttpClient {
         };
         Ok(Some((connector, name)))
     }
+}
+
+/// Returns the addresses of a host.
+async fn addresses(
+    lookup: &mut Reading<io::Result<Vec<SocketAddr>>>,
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, ScrapeError> {
+    // Needs no thread.
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let name = (host.to_owned(), port);
+    let found = lookup.run(move || name.to_socket_addrs().map(Iterator::collect)).await;
+    found.map_err(|panicked| failed(&panicked))?.map_err(|error| failed(&error))
+}
+
+fn unreadable(panicked: JoinError) -> ScrapeError {
+    ScrapeError::Credentials(panicked.to_string())
 }
 
 /// Returns the headers of all requests.
@@ -209,8 +235,8 @@ fn location_host(location: &[u8]) -> String {
     }
 }
 
-/// A read of files on a blocking thread. If the file system hangs, later scrapes wait for the same
-/// read instead of occupying one more thread each.
+/// A read of files, or a lookup of a name, on a blocking thread. If the file system or the resolver
+/// hangs, later scrapes wait for the same call instead of occupying one more thread each.
 struct Reading<T>(Option<JoinHandle<T>>);
 
 impl<T> Default for Reading<T> {
@@ -220,9 +246,47 @@ impl<T> Default for Reading<T> {
 }
 
 impl<T: Send + 'static> Reading<T> {
-    async fn run(&mut self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, ScrapeError> {
+    async fn run(&mut self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
         let result = self.0.get_or_insert_with(|| spawn_blocking(read)).await;
         self.0 = None;
-        result.map_err(|panicked| ScrapeError::Credentials(panicked.to_string()))
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::time::timeout;
+
+    use super::super::fake_exporter::{FakeExporter, page};
+    use super::*;
+
+    #[tokio::test]
+    async fn hung_lookup_is_awaited_again_instead_of_starting_another() {
+        let fake = FakeExporter::start(page("a 1\n")).await;
+        let mut settings = fake.settings();
+        let ScrapeTarget::Tcp { host, port, .. } = &mut settings.target else { panic!() };
+        let address = SocketAddr::from(([127, 0, 0, 1], *port));
+        // RFC 6761: no resolver finds this name.
+        *host = "exporter.invalid".into();
+        let mut client = HttpClient::new(&settings);
+        let (answer, answered) = mpsc::channel();
+        client.lookup = Reading(Some(spawn_blocking(move || Ok(answered.recv().unwrap()))));
+        for _ in 0..2 {
+            timeout(Duration::from_millis(1), client.get()).await.unwrap_err();
+        }
+        answer.send(vec![address]).unwrap();
+        client.get().await.unwrap();
+        assert!(client.lookup.0.is_none());
+    }
+
+    #[tokio::test]
+    async fn names_and_addresses_are_looked_up() {
+        for host in ["localhost", "127.0.0.1", "::1"] {
+            let found = addresses(&mut Reading::default(), host, 9100).await.unwrap();
+            assert!(found.iter().all(|to| to.ip().is_loopback() && to.port() == 9100), "{host}");
+            assert!(!found.is_empty(), "{host}");
+        }
     }
 }
