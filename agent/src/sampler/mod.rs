@@ -180,12 +180,14 @@ impl Sampler {
             }
         }
         self.set_status();
+        let first = self.first_scraper();
         self.state.fit(limits);
         if !self.state.left_out().is_empty() {
             for source in self.state.left_out() {
                 self.status.set_left_out(*source);
             }
             self.set_status();
+            self.scrapers.report_left_out(&mut self.state, first);
         }
         self.limit_log.update(&self.state);
         self.state.fitted_sample()
@@ -205,7 +207,7 @@ impl Sampler {
             Ok(()) => {
                 self.status.set(index, duration, true);
                 if let Some(source) = self.sources.get_mut(index) {
-                    source.log.succeeded(job.output().skipped());
+                    source.log.succeeded(job.output());
                 }
                 self.state.set(index, job.output());
             }

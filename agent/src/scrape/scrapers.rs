@@ -14,7 +14,7 @@ use crate::tables::{FoundFamily, Output, TableState};
 
 /// Help texts of the samples in [`OWN_NAMES`], in the same order.
 const HELP: [&str; 3] = [
-    "Whether the last scrape of the exporter succeeded: 1 for yes, 0 for no.",
+    "Whether the last scrape of the exporter succeeded and is reported: 1 for yes, 0 for no.",
     "Time that the last scrape took.",
     "Samples on the page of the last scrape; 0 if it failed.",
 ];
@@ -96,8 +96,18 @@ impl Scrapers {
         }
         self.collect(round, state, first).await;
         self.targets.iter_mut().for_each(|target| target.scraper.end_round());
-        self.write_status();
+        self.write_status(|_| false);
         state.set(first, &self.status);
+    }
+
+    /// Reports exporters as down whose series the state leaves out: to an alert on `up`, they are
+    /// as if the exporter did not answer.
+    pub(crate) fn report_left_out(&mut self, state: &mut TableState, first: usize) {
+        let is_left_out = |exporter: usize| state.left_out().contains(&(first + 1 + exporter));
+        if (0..self.targets.len()).any(is_left_out) {
+            self.write_status(is_left_out);
+            state.set(first, &self.status);
+        }
     }
 
     async fn collect(&mut self, round: Duration, state: &mut TableState, first: usize) {
@@ -112,13 +122,14 @@ impl Scrapers {
         }
     }
 
-    fn write_status(&mut self) {
+    fn write_status(&mut self, is_left_out: impl Fn(usize) -> bool) {
         let Self { targets, status, status_layout: layout } = self;
         status.begin();
         layout.begin(status);
         for (index, Target { relabel, last, .. }) in targets.iter().enumerate() {
             let Some(scraped) = last else { continue };
-            for ((name, help), value) in OWN_NAMES.iter().zip(HELP).zip(values(scraped)) {
+            let values = values(scraped, is_left_out(index));
+            for ((name, help), value) in OWN_NAMES.iter().zip(HELP).zip(values) {
                 if layout.add(&index.to_le_bytes(), What::Sample, status) {
                     status.repeat(value);
                 } else {
@@ -133,13 +144,14 @@ impl Scrapers {
     }
 }
 
-/// Returns the values of the samples in [`OWN_NAMES`].
+/// Returns the values of the samples in [`OWN_NAMES`]. A page that is left out keeps its number of
+/// samples, which tells why.
 #[expect(clippy::cast_precision_loss, reason = "samples and microseconds are far below 2^53")]
-fn values(Scraped { result, duration }: &Scraped) -> [f64; 3] {
+fn values(Scraped { result, duration }: &Scraped, is_left_out: bool) -> [f64; 3] {
     // Finer digits are noise that reports would have to carry.
     let seconds = duration.as_micros() as f64 / 1e6;
     let samples = result.as_ref().map_or(0, |samples| *samples);
-    [f64::from(u8::from(result.is_ok())), seconds, samples as f64]
+    [f64::from(u8::from(result.is_ok() && !is_left_out)), seconds, samples as f64]
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
+use fleetgauge_proto::Limits;
+
 use super::super::fake_exporter::{Answer, FakeExporter, page, settings};
 use super::*;
+use crate::sampler::{Sampler, table_set};
 use crate::tables::{TableSet, exposition};
 use crate::test_log::Log;
 
@@ -173,6 +176,20 @@ async fn exporters_do_not_affect_each_other() {
         ups[2..],
         ["up{instance=\"here\",job=\"bad\"} 0", "up{instance=\"here\",job=\"test\"} 1"]
     );
+}
+
+#[tokio::test]
+async fn exporter_whose_series_are_left_out_is_down() {
+    let fake = FakeExporter::start(page("a 1\nb 2\nc 3\nd 4\ne 5\nf 6\ng 7\n")).await;
+    let settings = ScrapeSettings { interval: Duration::from_millis(1), ..fake.settings() };
+    let tables = table_set([], &[]).unwrap();
+    let mut sampler = Sampler::with_exporters(&tables, Vec::new(), &[settings]);
+    for (max_series, series, up) in [(10, 10, 1.0), (9, 3, 0.0), (9, 3, 0.0), (10, 10, 1.0)] {
+        let limits = Limits { max_series, ..Limits::default() };
+        let values = sampler.sample(LONG, &limits).await.values;
+        let [.., samples, last] = *values else { panic!("{values:?}") };
+        assert_eq!((values.len(), samples, last), (series, 7.0, up), "{max_series}");
+    }
 }
 
 #[tokio::test]
