@@ -70,11 +70,11 @@ struct Merged<'a> {
 
 impl FoundCatalogs {
     /// Takes the samples of all sources. Returns whether anything changed. `declared` has the names
-    /// of the families of declared tables.
+    /// of the families of declared tables, and of their samples.
     pub(super) fn update(
         &mut self,
         groups: &[&Arc<FoundGroups>],
-        declared: &HashSet<&'static str>,
+        declared: &HashSet<String>,
         limits: &Limits,
     ) -> bool {
         let old = self.groups.iter();
@@ -120,7 +120,7 @@ impl FoundCatalogs {
         catalogs
     }
 
-    fn build(&mut self, declared: &HashSet<&'static str>) {
+    fn build(&mut self, declared: &HashSet<String>) {
         let groups = std::mem::take(&mut self.groups);
         let old_rows: Vec<_> = self.tables.drain(..).map(|table| table.rows).collect();
         self.places = groups.iter().map(|group| vec![None; group.samples()]).collect();
@@ -181,7 +181,7 @@ impl FoundCatalogs {
     fn merge<'a>(
         &mut self,
         groups: &'a [Arc<FoundGroups>],
-        declared: &HashSet<&'static str>,
+        declared: &HashSet<String>,
     ) -> BTreeMap<&'a str, Merged<'a>> {
         let mut merged: BTreeMap<&str, Merged<'_>> = BTreeMap::new();
         let mut refused = BTreeMap::new();

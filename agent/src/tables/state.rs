@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use fleetgauge_proto::Limits;
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::Family;
 use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::rows::TableRows;
 
@@ -20,8 +22,8 @@ use crate::catalogs::Catalogs;
 #[derive(Debug)]
 pub struct TableState {
     set: TableSet,
-    /// Names of the families of declared tables.
-    declared: HashSet<&'static str>,
+    /// Names of the families of declared tables, and of their samples.
+    declared: HashSet<String>,
     tables: Vec<Table>,
     found: Vec<Found>,
     found_catalogs: FoundCatalogs,
@@ -69,7 +71,7 @@ impl TableState {
         };
         let found = set.places.iter().map(|_| Found::default()).collect();
         Self {
-            declared: set.catalog().families.iter().map(|family| family.name).collect(),
+            declared: set.catalog().families.iter().flat_map(sample_names).collect(),
             tables: set.shapes.iter().map(table).collect(),
             found,
             found_catalogs: FoundCatalogs::default(),
@@ -293,6 +295,12 @@ impl Table {
         let Shape { labels, width, columns } = self.shape;
         Size::of_rows(columns, width, labels, &self.rows)
     }
+}
+
+/// Returns the names that a family reserves on the collector's page: `x_total` of a counter `x`.
+fn sample_names(family: &Family<'static>) -> impl Iterator<Item = String> + use<> {
+    let (kind, name) = (FamilyKind::from_u8(family.kind), family.name);
+    kind.into_iter().flat_map(|kind| kind.sample_names(name))
 }
 
 /// Returns the size of all columns, and of the series of tables without row labels.

@@ -139,6 +139,19 @@ fn illegal_contradicting_and_repeated_samples_are_left_out() {
 }
 
 #[test]
+fn found_families_cannot_have_sample_names_of_declared_ones() {
+    let mut state = state(&[&[fixed(&[FORKS, LATENCY])], &[]]);
+    let names = ["forks", "forks_total", "forks_created", "disk_latency_sum", "forks_totals"];
+    let output = reading(&[], |output| {
+        names.iter().for_each(|name| output.sample(gauge(name), &[], 1.0));
+    });
+    state.set(1, &output);
+    sample(&mut state);
+    let refused: Vec<_> = state.refused().iter().map(|(name, _)| &**name).collect();
+    assert_eq!(refused, ["disk_latency_sum", "forks", "forks_created", "forks_total"]);
+}
+
+#[test]
 fn failure_and_recovery_of_a_source_change_no_catalogs() {
     let mut state = state(&[&[]]);
     let output = reading(&[], find(&[("a", &[("d", "1")], 1.0)]));
