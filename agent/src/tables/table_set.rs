@@ -54,12 +54,12 @@ impl TableSet {
     ) -> Result<Self, Violation> {
         let mut families = Families::default();
         for family in order {
-            families.index(family);
+            families.add(family)?;
         }
         let sources: Vec<_> = sources.into_iter().collect();
         let columns = sources.iter().flat_map(|tables| tables.iter());
         for column in columns.flat_map(|table| &table.columns) {
-            families.index(column.family);
+            families.add(column.family)?;
         }
         let mut set = Self {
             catalog: Catalog { stream: 0, slot: 0, families: Vec::new(), tables: Vec::new() },
@@ -131,6 +131,15 @@ struct Families {
 }
 
 impl Families {
+    /// Adds a family. The same name cannot have two declarations: one of them would be ignored.
+    fn add(&mut self, family: Family<'static>) -> Result<(), Violation> {
+        let index = self.index(family) as usize;
+        if self.list.get(index).is_some_and(|known| *known != family) {
+            return Err(Violation::DuplicateFamily(family.name.into()));
+        }
+        Ok(())
+    }
+
     /// Returns the index of the family with this name. Adds it if it is not there.
     fn index(&mut self, family: Family<'static>) -> u32 {
         *self.indices.entry(family.name).or_insert_with(|| {

@@ -93,6 +93,20 @@ fn family_in_two_tables_with_the_same_labels_is_an_error() {
 }
 
 #[test]
+fn family_with_two_declarations_is_an_error() {
+    let other = |family| vec![fixed(&[LOAD]), fixed(&[ColumnSpec { family, ..LOAD }])];
+    for family in [
+        Family { kind: FamilyKind::Unknown as u8, ..LOAD.family },
+        Family { help: "Other.", ..LOAD.family },
+    ] {
+        let violation = TableSet::try_new([], [&*other(family)]).unwrap_err();
+        assert_eq!(violation.code().reason(), "duplicate_family");
+        let violation = TableSet::try_new([family], [&[fixed(&[LOAD])][..]]).unwrap_err();
+        assert_eq!(violation.code().reason(), "duplicate_family");
+    }
+}
+
+#[test]
 fn columns_of_one_family_differ_in_their_labels() {
     let cpus = TableSpec { row_labels: &["cpu"], columns: vec![CPU_USER, CPU_IDLE] };
     let set = TableSet::try_new([], [&[cpus][..]]).unwrap();
