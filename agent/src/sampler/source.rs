@@ -156,8 +156,8 @@ impl Job for SourceJob {
 pub(super) struct SourceLog {
     source: &'static str,
     state: SourceState,
-    /// Whether its last reading had rows that were left out.
-    skips_rows: bool,
+    /// Whether its last reading had rows or samples that were left out.
+    skips: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,21 +169,30 @@ enum SourceState {
 
 impl SourceLog {
     pub(super) const fn new(source: &'static str) -> Self {
-        Self { source, state: SourceState::Available, skips_rows: false }
+        Self { source, state: SourceState::Available, skips: false }
     }
 
-    /// Logs the recovery of an unavailable source. Warns about skipped rows, once until a reading
-    /// skips none.
-    pub(super) fn succeeded(&mut self, skipped_rows: usize) {
+    /// Logs the recovery of an unavailable source. Warns about skipped rows and samples, once until
+    /// a reading skips none.
+    pub(super) fn succeeded(&mut self, output: &Output) {
         let source = self.source;
         if self.replace(SourceState::Available) == SourceState::Unavailable {
             info!(source, "source recovered");
         }
-        let skipped_before = std::mem::replace(&mut self.skips_rows, skipped_rows > 0);
-        if self.skips_rows && !skipped_before {
+        let (rows, samples) = (output.skipped_rows(), output.skipped_samples());
+        let skipped_before = std::mem::replace(&mut self.skips, rows + samples > 0);
+        if skipped_before {
+            return;
+        }
+        if rows > 0 {
             let cause =
                 "a label value is longer than 1024 bytes, or another row has the same label values";
-            warn!(source, rows = skipped_rows, cause, "rows skipped");
+            warn!(source, rows, cause, "rows skipped");
+        }
+        if samples > 0 {
+            let cause = "a label value is longer than 1024 bytes, a label name is repeated, or \
+                another sample has the same name and labels, or another type";
+            warn!(source, samples, cause, "samples left out");
         }
     }
 

@@ -1,10 +1,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
+use fleetgauge_proto::catalog::FamilyKind;
 use tracing::Level;
 
 use super::*;
 use crate::sampler::controlled::{spec, write};
+use crate::tables::FoundFamily;
 use crate::test_log::Log;
 
 /// What a source does when it is created or read.
@@ -119,12 +121,17 @@ fn failure_recovery_and_skipped_rows_are_logged_once() {
     let _logging = log.install();
     let mut source = SourceLog::new("disks");
     let failure = SourceError::new("meminfo: MemAvailable: is missing");
+    let SourceSpec { tables, .. } = spec("disks", Arc::new(|| unreachable!()));
+    let mut skips = Output::new(&tables);
+    skips.begin();
+    write(vec![("sda", 1.0), ("sda", 2.0)], &mut skips).unwrap();
+    skips.finish();
     for _ in 0..2 {
-        source.succeeded(0);
+        source.succeeded(&Output::default());
         source.failed(&failure);
         source.failed(&failure);
-        source.succeeded(1);
-        source.succeeded(1);
+        source.succeeded(&skips);
+        source.succeeded(&skips);
     }
     let lines = log.lines();
     let expected = ["unavailable", "recovered", "skipped"];
@@ -134,6 +141,26 @@ fn failure_recovery_and_skipped_rows_are_logged_once() {
     }
     assert!(lines[0].contains("meminfo: MemAvailable: is missing"), "{lines:?}");
     assert!(lines[2].contains("rows=1"), "{lines:?}");
+}
+
+#[test]
+fn samples_that_are_left_out_are_logged_once_with_their_reasons() {
+    let log = Log::default();
+    let _logging = log.install();
+    let mut skips = Output::default();
+    skips.begin();
+    for kind in [FamilyKind::Gauge, FamilyKind::Unknown, FamilyKind::Gauge] {
+        skips.sample(FoundFamily { name: "zpool_reads", kind, help: "" }, &[], 1.0);
+    }
+    skips.finish();
+    let mut source = SourceLog::new("zfs");
+    source.succeeded(&skips);
+    source.succeeded(&skips);
+    let lines = log.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for part in ["samples left out", "source=\"zfs\"", "samples=2", "or another type"] {
+        assert!(lines[0].contains(part), "{lines:?}");
+    }
 }
 
 #[test]
@@ -154,7 +181,7 @@ fn source_that_finds_nothing_is_logged_once_for_debugging_only() {
     for _ in 0..3 {
         source.failed(&SourceError::NothingFound);
     }
-    source.succeeded(0);
+    source.succeeded(&Output::default());
     source.failed(&SourceError::NothingFound);
     source.failed(&SourceError::new("permission denied"));
     source.failed(&SourceError::NothingFound);

@@ -37,7 +37,7 @@ impl ScrapeLog {
                     info!(job, instance, "scrape recovered");
                 }
                 let left_out = exporter.left_out();
-                let (refused, skipped) = (left_out.samples, exporter.output().skipped());
+                let (refused, skipped) = (left_out.samples, exporter.output().skipped_samples());
                 let leaves_out = refused + skipped > 0;
                 if leaves_out && !self.leaves_out {
                     let cause = match refused {

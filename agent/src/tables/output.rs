@@ -91,12 +91,19 @@ impl Output {
         self.found.finish();
     }
 
-    /// Returns the number of rows and samples of the last reading that were left out: a label value
-    /// is too long, or another row or sample has the same labels.
+    /// Returns the number of rows of the last reading that were left out: a label value is too
+    /// long, or another row has the same labels.
     #[must_use]
-    pub fn skipped(&self) -> usize {
-        let tables = self.tables.iter().map(TableWriter::skipped).sum::<usize>();
-        tables + self.found.groups().skipped
+    pub fn skipped_rows(&self) -> usize {
+        self.tables.iter().map(TableWriter::skipped).sum()
+    }
+
+    /// Returns the number of samples of the last reading that were left out: a label value is too
+    /// long, a label name is repeated, or another sample has the same name and labels, or another
+    /// type.
+    #[must_use]
+    pub fn skipped_samples(&self) -> usize {
+        self.found.groups().skipped
     }
 
     /// Returns the number of series of the last reading.

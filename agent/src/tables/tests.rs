@@ -134,7 +134,7 @@ fn rows_are_sorted_with_their_values() {
         assert_eq!(row[..2], [value; 2]);
         assert!(row[2..].iter().all(|value| is_absent(*value)));
     }
-    assert_eq!(output.skipped(), 0);
+    assert_eq!(output.skipped_rows(), 0);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn first_of_two_equal_rows_counts_and_long_labels_are_skipped() {
     assert_eq!(devices(output.tables[0].rows()), ["", "sda", &longest]);
     let first: Vec<_> = output.tables[0].values().map(|row| row[0]).collect();
     assert_eq!(first, [4.0, 1.0, 0.0]);
-    assert_eq!(output.skipped(), 2);
+    assert_eq!(output.skipped_rows(), 2);
 }
 
 #[test]

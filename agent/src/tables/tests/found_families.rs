@@ -122,7 +122,7 @@ fn illegal_contradicting_and_repeated_samples_are_left_out() {
         output.sample(gauge("load1"), &[], 5.0);
         output.sample(gauge("other"), &[], 6.0);
     });
-    assert_eq!(output.skipped(), 4);
+    assert_eq!(output.skipped_samples(), 4);
     state.set(1, &output);
     read_again(&mut output, |output| {
         let unknown = FoundFamily { kind: FamilyKind::Unknown, ..gauge("other") };
