@@ -221,3 +221,14 @@ fn label_values_have_a_maximum_length() {
     let error = scrape(HTTP, &format!("instance = '{}'", "x".repeat(1025))).unwrap_err();
     assert_eq!(error, "4: scrape 1: instance: has 1025 bytes; at most 1024 are allowed");
 }
+
+#[test]
+fn debug_output_has_no_path() {
+    let mut shown = format!("{:?}", scrape("http://localhost:9100/m?token=hunter2", "").unwrap());
+    assert!(shown.contains("localhost") && !shown.contains("hunter2"), "{shown}");
+    if cfg!(unix) {
+        let scrape = scrape("unix:///run/a.sock", "path = '/m?token=hunter2'").unwrap();
+        shown = format!("{scrape:?}");
+        assert!(shown.contains("a.sock") && !shown.contains("hunter2"), "{shown}");
+    }
+}
