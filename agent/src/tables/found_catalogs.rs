@@ -1,6 +1,6 @@
 //! The catalogs and rows of all families that sources found.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use fleetgauge_proto::catalog::FamilyKind;
@@ -122,7 +122,7 @@ impl FoundCatalogs {
 
     fn build(&mut self, declared: &HashSet<String>) {
         let groups = std::mem::take(&mut self.groups);
-        let old_rows: Vec<_> = self.tables.drain(..).map(|table| table.rows).collect();
+        let old_tables = std::mem::take(&mut self.tables);
         self.places = groups.iter().map(|group| vec![None; group.samples()]).collect();
         (self.values, self.size, self.refused) = (0, Size::default(), Vec::new());
         let merged = self.merge(&groups, declared);
@@ -135,13 +135,21 @@ impl FoundCatalogs {
         for table in &layout.tables {
             self.add_table(table.catalog, &table.families, &merged);
         }
+        self.share_rows(&old_tables);
+        self.groups = groups;
+    }
+
+    /// Shares rows that did not change with the previous sample. The table of a family is found by
+    /// its name: comparing all tables would be quadratic in the number of families.
+    fn share_rows<'a>(&mut self, old_tables: &'a [FoundTable]) {
+        let rows_of = |table: &'a FoundTable| table.names().map(|name| (name, &table.rows));
+        let old_rows: HashMap<_, _> = old_tables.iter().flat_map(rows_of).collect();
         for table in &mut self.tables {
-            // Rows that did not change are shared with the previous sample.
-            if let Some(same) = old_rows.iter().find(|old| ***old == *table.rows) {
+            let old = table.names().find_map(|name| old_rows.get(name));
+            if let Some(same) = old.filter(|old| ***old == table.rows) {
                 table.rows = Arc::clone(same);
             }
         }
-        self.groups = groups;
     }
 
     /// Leaves out all families.
@@ -266,6 +274,13 @@ impl FoundCatalogs {
             row_labels: renamed(&row_labels, &self.pinned_labels),
             rows: Arc::new(rows),
         });
+    }
+}
+
+impl FoundTable {
+    /// Iterates over the names of its families.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.families.iter().map(|family| &*family.name)
     }
 }
 

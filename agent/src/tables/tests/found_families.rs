@@ -94,7 +94,37 @@ fn catalogs_change_only_with_families_and_label_names() {
 }
 
 #[test]
-fn hundred_thousand_families_fill_fifteen_catalogs() {
+fn rows_that_did_not_change_are_shared_with_the_sample_before() {
+    let mut state = state(&[&[]]);
+    let mut output = Output::default();
+    let mut rows_after = |series: &'static [Series]| {
+        read_again(&mut output, find(series));
+        state.set(0, &output);
+        sample(&mut state).rows
+    };
+    let before = rows_after(&[
+        ("b", &[("d", "1")], 1.0),
+        ("c", &[("d", "1")], 1.0),
+        ("x", &[("e", "1")], 1.0),
+        ("x", &[("e", "2")], 1.0),
+    ]);
+    // The first family of the first table is new.
+    let after = rows_after(&[
+        ("a", &[("d", "1")], 1.0),
+        ("b", &[("d", "1")], 1.0),
+        ("w", &[("f", "1")], 1.0),
+        ("x", &[("e", "1")], 1.0),
+        ("x", &[("e", "2")], 1.0),
+    ]);
+    assert_eq!((before.len(), after.len()), (2, 3));
+    assert!(Arc::ptr_eq(&before[0], &after[0]) && Arc::ptr_eq(&before[1], &after[2]));
+    let changed = rows_after(&[("a", &[("d", "1")], 1.0), ("x", &[("e", "1")], 1.0)]);
+    assert!(Arc::ptr_eq(&before[0], &changed[0]));
+    assert_eq!(devices(&changed[1]), ["1"]);
+}
+
+#[test]
+fn families_beyond_fifteen_catalogs_are_left_out() {
     let mut state = state(&[&[]]);
     let output = reading(&[], |output| {
         (0..14_000).for_each(|at| output.sample(gauge(&format!("family_{at:06}")), &[], 1.0));
