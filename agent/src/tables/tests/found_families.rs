@@ -1,10 +1,11 @@
 //! Families that sources find, as catalogs, rows and values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use fleetgauge_proto::limits::{MAX_LABEL_VALUE_BYTES, MAX_NAME_BYTES};
 use fleetgauge_proto::{Accept, Catalog, FrameBuffer, VERSION};
 
+use super::super::found_catalogs::FoundCatalogs;
 use super::*;
 
 type Series = (&'static str, &'static [(&'static str, &'static str)], f64);
@@ -133,6 +134,20 @@ fn families_beyond_fifteen_catalogs_are_left_out() {
     let values = sample(&mut state).values.len();
     assert_eq!((state.catalogs().by_slot().len(), values), (16, 15 * 900));
     assert_eq!(state.refused().len(), 500);
+}
+
+#[test]
+fn all_families_can_be_left_out_at_once() {
+    let output = reading(&[], find(&[("a", &[("d", "1")], 1.0), ("b", &[], 2.0)]));
+    let mut catalogs = FoundCatalogs::default();
+    catalogs.update(&[output.found_groups()], &HashSet::new(), &Limits::default());
+    assert_eq!((catalogs.tables.len(), catalogs.values), (2, 2));
+    catalogs.refuse_all("a bug");
+    assert_eq!((catalogs.tables.len(), catalogs.values, catalogs.size), (0, 0, Size::default()));
+    assert_eq!(catalogs.places, [vec![None, None]]);
+    assert_eq!(catalogs.refused, ["a", "b"].map(|name| (name.into(), "a bug".to_owned())));
+    let messages = catalogs.messages(3);
+    assert!(messages.len() == 3 && messages.iter().all(|message| message.families.is_empty()));
 }
 
 #[test]
