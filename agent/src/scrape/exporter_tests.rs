@@ -52,7 +52,7 @@ async fn request_is_that_of_prometheus() {
     assert_eq!(
         lines,
         [
-            "accept-encoding: gzip",
+            "accept-encoding: identity",
             "accept: application/openmetrics-text;version=1.0.0,\
              application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,\
              */*;q=0.1",

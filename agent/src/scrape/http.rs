@@ -197,7 +197,7 @@ fn headers(target: &ScrapeTarget, timeout: Duration) -> HeaderMap {
     let fixed = HeaderValue::from_static;
     let mut headers = HeaderMap::from_iter([
         (ACCEPT, fixed(FORMATS)),
-        (ACCEPT_ENCODING, fixed("gzip")),
+        (ACCEPT_ENCODING, fixed(if is_on_this_host(target) { "identity" } else { "gzip" })),
         (USER_AGENT, fixed(AGENT)),
     ]);
     // Hosts are checked by the settings, and a number is legal.
@@ -208,6 +208,19 @@ fn headers(target: &ScrapeTarget, timeout: Duration) -> HeaderMap {
         headers.insert(TIMEOUT_HEADER, timeout);
     }
     headers
+}
+
+/// Returns whether the exporter certainly runs on this host. Compression would then cost both sides
+/// CPU time, and save nothing.
+fn is_on_this_host(target: &ScrapeTarget) -> bool {
+    match target {
+        ScrapeTarget::Unix { .. } => true,
+        // RFC 6761: localhost is always a loopback address.
+        ScrapeTarget::Tcp { host, .. } => match host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        },
+    }
 }
 
 fn check_status(response: &Response<Incoming>) -> Result<(), ScrapeError> {
@@ -279,6 +292,28 @@ mod tests {
         answer.send(vec![address]).unwrap();
         client.get().await.unwrap();
         assert!(client.lookup.0.is_none());
+    }
+
+    #[test]
+    fn gzip_is_requested_from_other_hosts_only() {
+        let encoding = |target: &ScrapeTarget| {
+            headers(target, Duration::from_secs(1)).remove(ACCEPT_ENCODING).unwrap()
+        };
+        for (host, expected) in [
+            ("127.0.0.1", "identity"),
+            ("127.9.9.9", "identity"),
+            ("::1", "identity"),
+            ("localhost", "identity"),
+            ("192.0.2.1", "gzip"),
+            ("2001:db8::1", "gzip"),
+            ("localhost.example", "gzip"),
+        ] {
+            let (host, path) = (host.into(), "/".into());
+            let target = ScrapeTarget::Tcp { host, port: 1, path, tls: None };
+            assert_eq!(encoding(&target), expected, "{target:?}");
+        }
+        let target = ScrapeTarget::Unix { socket: "/run/a.sock".into(), path: "/".into() };
+        assert_eq!(encoding(&target), "identity");
     }
 
     #[tokio::test]
