@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{ScrapeAuth, ScrapeSettings, ScrapeTarget};
@@ -19,6 +20,8 @@ pub(super) enum Answer {
     Endless(Vec<u8>, Vec<u8>),
     /// Never answers.
     Hang,
+    /// Sends these bytes after it was notified, and waits for the next request.
+    Late(Arc<Notify>, Vec<u8>),
 }
 
 /// An exporter that listens on a port of this host until it is dropped.
@@ -164,6 +167,12 @@ async fn serve(
                 return;
             }
             Answer::Hang => std::future::pending().await,
+            Answer::Late(notified, bytes) => {
+                notified.notified().await;
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }

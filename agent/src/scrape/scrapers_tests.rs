@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetgauge_proto::Limits;
+use tokio::sync::Notify;
 
-use super::super::fake_exporter::{Answer, FakeExporter, page, settings};
+use super::super::fake_exporter::{Answer, FakeExporter, page, response, settings};
 use super::*;
 use crate::sampler::{Sampler, table_set};
 use crate::tables::{TableSet, exposition};
@@ -134,17 +136,27 @@ async fn page_that_is_late_counts_for_the_next_round_and_the_last_one_stays() {
     let fake = FakeExporter::start(page("a 1\n")).await;
     let mut fixture = Fixture::new(&[fake.settings()]);
     assert_eq!(fixture.round(LONG).await, [[line("a 1")]]);
-    fake.set_answer(Answer::Hang);
+    let answer = Arc::new(Notify::new());
+    fake.set_answer(Answer::Late(Arc::clone(&answer), response("", b"a 2\nb 2\n")));
+    let short = Duration::from_millis(1);
     for _ in 0..3 {
-        assert_eq!(fixture.round(Duration::from_millis(1)).await, [[line("a 1")]]);
+        assert_eq!(fixture.round(short).await, [[line("a 1")]]);
         assert_eq!(fixture.status(), status(1, 1));
     }
     // A round does not wait for an exporter that has been late.
-    assert_eq!(fixture.round(LONG).await, [[line("a 1")]]);
-    fake.set_answer(page("a 2\n"));
-    fixture.scrapers =
-        Scrapers::new(&[ScrapeSettings { interval: Duration::from_millis(1), ..fake.settings() }]);
-    assert_eq!(fixture.round(LONG).await, [[line("a 2")]]);
+    let round = timeout(LONG / 2, fixture.round(LONG)).await;
+    assert_eq!(round.unwrap(), [[line("a 1")]]);
+    // The page belongs to the second request.
+    fake.set_answer(Answer::Hang);
+    answer.notify_one();
+    let mut lines = vec![vec![line("a 1")]];
+    while lines == [[line("a 1")]] {
+        // Such a round never waits: let the scrape run.
+        tokio::task::yield_now().await;
+        lines = fixture.round(short).await;
+    }
+    assert_eq!(lines, [[line("a 2"), line("b 2")]]);
+    assert_eq!(fixture.status(), status(1, 2));
 }
 
 #[tokio::test]

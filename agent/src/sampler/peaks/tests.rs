@@ -7,6 +7,7 @@ use super::devices::{Class, Devices};
 use super::maximum::Maximum;
 use super::*;
 use crate::config::NodePaths;
+use crate::tables::exposition;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -276,21 +277,43 @@ fn devices_are_classified_again_from_time_to_time() {
     assert!((0..100).any(|_| update(Class::Ignored).is_none()));
 }
 
+/// Returns the source with a running thread.
+fn peaks(host: &Host) -> Peaks {
+    Peaks { thread: PeakThread::start(Meter::new(&options_of(host))).unwrap() }
+}
+
 #[test]
-fn thread_ends_with_its_source_and_fills_the_columns() {
+fn source_reports_the_peaks_of_its_thread() {
     let (host, counters) = host();
     host.set(&counters);
-    let spec = source(&options_of(&host));
-    let mut output = Output::new(&spec.tables);
-    let mut peaks = (spec.factory)().unwrap();
+    let tables = source(&options_of(&host)).tables;
+    let (mut peaks, mut output) = (peaks(&host), Output::new(&tables));
+    // The counters of the host do not rise.
+    peaks.thread.add([0.5, 1.0, 2.0, 3.0, 4.0].map(Some));
     output.begin();
     peaks.read(&mut output).unwrap();
     output.finish();
-    assert_eq!(output.series(), RATES);
-    let threads = PeakThread::start(Meter::new(&options_of(&host))).unwrap();
-    let weak = threads.downgrade();
-    drop(threads);
-    while weak.strong_count() > 0 {
+    assert_eq!(
+        exposition::lines(&tables, &output),
+        [
+            "host_cpu_usage_peak_ratio 0.5",
+            "host_disk_read_bytes_per_second_peak 1",
+            "host_disk_written_bytes_per_second_peak 2",
+            "host_network_receive_bytes_per_second_peak 3",
+            "host_network_transmit_bytes_per_second_peak 4",
+        ]
+    );
+}
+
+#[test]
+fn thread_ends_with_its_source() {
+    let (host, counters) = host();
+    host.set(&counters);
+    let peaks = peaks(&host);
+    let thread = peaks.thread.downgrade();
+    assert!(thread.strong_count() > 0);
+    drop(Box::new(peaks) as Box<dyn Source>);
+    while thread.strong_count() > 0 {
         std::thread::yield_now();
     }
 }

@@ -52,6 +52,12 @@ impl PeakThread {
         self.shared.lock().maximum.take(self.started.elapsed())
     }
 
+    /// Adds rates as if the thread had read them.
+    #[cfg(test)]
+    pub(super) fn add(&self, rates: Rates) {
+        self.shared.lock().maximum.add(self.started.elapsed(), rates);
+    }
+
     /// Returns the state, which lives as long as the thread.
     #[cfg(test)]
     pub(super) fn downgrade(&self) -> std::sync::Weak<impl Sized + use<>> {
