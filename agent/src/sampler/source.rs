@@ -45,8 +45,7 @@ impl std::fmt::Debug for SourceSpec {
 }
 
 /// Number of rounds in which a source that found nothing is not read again: what a host lacks
-/// seldom
-/// appears.
+/// seldom appears.
 const ROUNDS_AFTER_NOTHING_FOUND: u32 = 9;
 
 /// Why a source has no reading.
@@ -172,8 +171,8 @@ impl SourceLog {
         Self { source, state: SourceState::Available, skips: false }
     }
 
-    /// Logs the recovery of an unavailable source. Warns about skipped rows and samples, once until
-    /// a reading skips none.
+    /// Logs the recovery of an unavailable source. Warns about rows and samples that were left
+    /// out, once until a reading leaves out none.
     pub(super) fn succeeded(&mut self, output: &Output) {
         let source = self.source;
         if self.replace(SourceState::Available) == SourceState::Unavailable {
@@ -187,7 +186,7 @@ impl SourceLog {
         if rows > 0 {
             let cause =
                 "a label value is longer than 1024 bytes, or another row has the same label values";
-            warn!(source, rows, cause, "rows skipped");
+            warn!(source, rows, cause, "rows left out");
         }
         if samples > 0 {
             let cause = "a label value is longer than 1024 bytes, a label name is repeated, or \

@@ -134,7 +134,7 @@ fn failure_recovery_and_skipped_rows_are_logged_once() {
         source.succeeded(&skips);
     }
     let lines = log.lines();
-    let expected = ["unavailable", "recovered", "skipped"];
+    let expected = ["unavailable", "recovered", "left out"];
     assert_eq!(lines.len(), 6, "{lines:?}");
     for (line, said) in lines.iter().zip(expected.iter().cycle()) {
         assert!(line.contains(said) && line.contains("source=\"disks\""), "{lines:?}");
