@@ -9,21 +9,23 @@ const RESERVED_METRIC_PREFIX: &str = "fleetgauge_";
 /// A metric of the collector whose name has no reserved prefix.
 const RESERVED_METRIC: &str = "clients_connected";
 /// Labels that the collector sets on all series of an agent.
-const RESERVED_LABELS: [&str; 2] = ["agent", "client_no"];
+pub const RESERVED_LABELS: [&str; 2] = ["agent", "client_no"];
 /// Labels of series of other exporters, which an agent can pass on. On all series of an agent, they
 /// would contradict the labels of its scrape, or of buckets and quantiles.
 const SERIES_LABELS: [&str; 4] = ["instance", "job", "le", "quantile"];
 /// Prefix of Prometheus' internal labels.
-const RESERVED_LABEL_PREFIX: &str = "__";
+pub const RESERVED_LABEL_PREFIX: &str = "__";
 
 /// Checks the form of a metric name that a family declares.
 pub(crate) fn check_metric_name(name: &str) -> Result<(), Violation> {
+    if is_metric_name(name) { Ok(()) } else { Err(Violation::BadMetricName(excerpt(name))) }
+}
+
+/// Returns whether `name` is `[A-Za-z_:][A-Za-z0-9_:]*` of at most [`MAX_NAME_BYTES`] bytes.
+#[must_use]
+pub fn is_metric_name(name: &str) -> bool {
     // Names of recording rules contain colons, and an exporter may re-export them.
-    if has_form(name, |byte| byte == b'_' || byte == b':') {
-        Ok(())
-    } else {
-        Err(Violation::BadMetricName(excerpt(name)))
-    }
+    has_form(name, |byte| byte == b'_' || byte == b':')
 }
 
 /// Returns whether a family name or sample name is reserved for the collector.
@@ -52,7 +54,8 @@ pub(crate) fn check_series_label_name(name: &str) -> Result<(), Violation> {
 }
 
 /// Returns whether `name` is `[A-Za-z_][A-Za-z0-9_]*` of at most [`MAX_NAME_BYTES`] bytes.
-pub(crate) fn is_identifier(name: &str) -> bool {
+#[must_use]
+pub fn is_identifier(name: &str) -> bool {
     has_form(name, |byte| byte == b'_')
 }
 

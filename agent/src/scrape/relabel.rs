@@ -2,16 +2,15 @@
 
 use std::borrow::Cow;
 
-use fleetgauge_proto::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
+use fleetgauge_proto::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS};
+use fleetgauge_proto::names::{
+    RESERVED_LABEL_PREFIX, RESERVED_LABELS, is_identifier, is_metric_name,
+};
 
 use super::text::Sample;
 
 /// Prefix of a page's own label whose name is not available, as in Prometheus.
 const EXPORTED: &str = "exported_";
-/// Labels that the collector sets.
-const COLLECTOR_LABELS: [&str; 2] = ["agent", "client_no"];
-/// Prefix of Prometheus's internal labels.
-const INTERNAL_PREFIX: &str = "__";
 
 /// The labels that all samples of a page get.
 #[derive(Debug, Default)]
@@ -45,7 +44,7 @@ impl Relabel {
 
     /// Returns the labels of a sample. The error says why the protocol cannot carry it.
     pub(super) fn labels<'a>(&'a self, sample: &Sample<'a>) -> Result<Labels<'a>, &'static str> {
-        if !is_name(sample.name, b"_:") {
+        if !is_metric_name(sample.name) {
             return Err("the metric name is too long or has other characters than [a-zA-Z0-9_:]");
         }
         if self.own_names.contains(&sample.name) {
@@ -56,7 +55,7 @@ impl Relabel {
         let own = sample
             .labels
             .iter()
-            .filter(|(name, value)| !value.is_empty() && !name.starts_with(INTERNAL_PREFIX));
+            .filter(|(name, value)| !value.is_empty() && !name.starts_with(RESERVED_LABEL_PREFIX));
         // Labels that keep their names go first: a prefix must not yield the name of one of them.
         let (taken, kept): (Vec<_>, Vec<_>) = own.partition(|(name, _)| self.is_taken(name));
         labels.extend(kept.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
@@ -71,7 +70,7 @@ impl Relabel {
     }
 
     fn is_taken(&self, name: &str) -> bool {
-        COLLECTOR_LABELS.contains(&name) || self.added.iter().any(|(added, _)| **added == *name)
+        RESERVED_LABELS.contains(&name) || self.added.iter().any(|(added, _)| **added == *name)
     }
 }
 
@@ -80,20 +79,11 @@ fn check(labels: &Labels<'_>) -> Result<(), &'static str> {
     if labels.len() > MAX_LABELS {
         return Err("it has more than 32 labels");
     }
-    if labels.iter().any(|(name, _)| !is_name(name, b"_")) {
+    if labels.iter().any(|(name, _)| !is_identifier(name)) {
         return Err("a label name is too long or has other characters than [a-zA-Z0-9_]");
     }
     if labels.iter().any(|(_, value)| value.len() > MAX_LABEL_VALUE_BYTES) {
         return Err("a label value is longer than 1024 bytes");
     }
     Ok(())
-}
-
-/// Returns whether a name has only letters, digits and `marks`, does not start with a digit, and is
-/// short enough for the protocol.
-fn is_name(name: &str, marks: &[u8]) -> bool {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
-    name.len() <= MAX_NAME_BYTES
-        && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
-        && name.bytes().all(is_legal)
 }
