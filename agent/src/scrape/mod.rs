@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`text`] | Parser of metrics pages, without I/O |
 //! | [`error`] | Errors of a scrape |
-//! | `page_sink`, `layout`, `relabel` | Writes a page into an [`Output`](crate::tables::Output) |
+//! | `page_sink`, `sample_order`, `relabel` | Writes a page into an [`Output`](crate::tables::Output) |
 //! | `http`, `connection`, `body` | Fetches the page of an exporter |
 //! | `exporter` | One scrape of an exporter |
 //! | `scraper`, `scrapers` | When exporters are scraped, and the metrics about scrapes |
@@ -18,9 +18,9 @@ mod exporter;
 mod fake_exporter;
 mod http;
 mod known_file;
-mod layout;
 mod page_sink;
 mod relabel;
+mod sample_order;
 mod scrape_log;
 mod scraper;
 mod scrapers;

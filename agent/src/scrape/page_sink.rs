@@ -3,15 +3,15 @@
 use fleetgauge_proto::catalog::FamilyKind;
 
 use super::ScrapeError;
-use super::layout::{Layout, What};
 use super::relabel::Relabel;
+use super::sample_order::{SampleOrder, What};
 use super::text::{Kind, Metadata, Sample, Sink};
 use crate::tables::{FoundFamily, Output};
 
 /// What is kept of a page until the next one.
 #[derive(Debug, Default)]
 pub(super) struct PageMemory {
-    layout: Layout,
+    order: SampleOrder,
     family: PageFamily,
     /// What the last sample that was recognized becomes.
     known: Option<What>,
@@ -42,7 +42,7 @@ impl PageMemory {
         relabel: &'a Relabel,
         output: &'a mut Output,
     ) -> PageSink<'a> {
-        self.layout.begin(output);
+        self.order.begin(output);
         self.family.rename("");
         self.left_out.samples = 0;
         PageSink { memory: self, relabel, output }
@@ -50,17 +50,17 @@ impl PageMemory {
 
     /// Ends a page.
     pub(super) fn finish(&mut self) {
-        self.layout.finish();
+        self.order.finish();
     }
 
     /// Forgets the last page. Required if a page or the output was not finished.
     pub(super) fn clear(&mut self) {
-        self.layout.clear();
+        self.order.clear();
     }
 
     /// Returns whether a page that begins now could repeat the samples of the last one.
     pub(super) fn continues(&self, output: &Output) -> bool {
-        self.layout.continues(output)
+        self.order.continues(output)
     }
 
     /// Returns what the last page has that the protocol cannot carry.
@@ -78,19 +78,19 @@ pub(super) struct PageSink<'a> {
 
 impl Sink for PageSink<'_> {
     fn family(&mut self, metadata: Metadata<'_>) -> Result<(), ScrapeError> {
-        let PageMemory { layout, family, .. } = &mut *self.memory;
+        let PageMemory { order, family, .. } = &mut *self.memory;
         // Metadata is compared too: a new help text or type needs new families.
         match metadata {
             Metadata::Help { name, text } => {
                 family.rename(name);
                 text.clone_into(&mut family.help);
-                layout.add(name.as_bytes(), What::HelpName, self.output);
-                layout.add(text.as_bytes(), What::Help, self.output);
+                order.add(name.as_bytes(), What::HelpName, self.output);
+                order.add(text.as_bytes(), What::Help, self.output);
             }
             Metadata::Type { name, kind } => {
                 family.rename(name);
                 family.kind = Some(kind);
-                layout.add(name.as_bytes(), What::Type(kind), self.output);
+                order.add(name.as_bytes(), What::Type(kind), self.output);
             }
             Metadata::Unit { .. } => {}
         }
@@ -98,10 +98,10 @@ impl Sink for PageSink<'_> {
     }
 
     fn sample(&mut self, sample: &Sample<'_>) -> Result<(), ScrapeError> {
-        let PageMemory { layout, family, left_out, .. } = &mut *self.memory;
+        let PageMemory { order, family, left_out, .. } = &mut *self.memory;
         match self.relabel.labels(sample) {
             Ok(labels) => {
-                if layout.add(sample.key, What::Sample, self.output) {
+                if order.add(sample.key, What::Sample, self.output) {
                     self.output.repeat(sample.value);
                     return Ok(());
                 }
@@ -109,7 +109,7 @@ impl Sink for PageSink<'_> {
                 self.output.sample(family.of(sample.name), &labels, sample.value);
             }
             Err(cause) => {
-                layout.add(sample.key, What::LeftOut, self.output);
+                order.add(sample.key, What::LeftOut, self.output);
                 left_out.add(cause);
             }
         }
@@ -117,13 +117,13 @@ impl Sink for PageSink<'_> {
     }
 
     fn known_key(&mut self, line: &[u8]) -> Option<usize> {
-        let (len, what) = self.memory.layout.known_sample(line, self.output)?;
+        let (len, what) = self.memory.order.known_sample(line, self.output)?;
         self.memory.known = Some(what);
         Some(len)
     }
 
     fn known_sample(&mut self, value: f64, _: Option<i64>) -> Result<(), ScrapeError> {
-        self.memory.layout.advance();
+        self.memory.order.advance();
         match self.memory.known.take() {
             Some(What::Sample) => {
                 self.output.repeat(value);

@@ -6,8 +6,8 @@ use fleetgauge_proto::catalog::FamilyKind;
 use tokio::time::timeout;
 
 use super::exporter::{OWN_NAMES, Scraped, relabel};
-use super::layout::{Layout, What};
 use super::relabel::Relabel;
+use super::sample_order::{SampleOrder, What};
 use super::scraper::Scraper;
 use crate::config::ScrapeSettings;
 use crate::tables::{FoundFamily, Output, TableState};
@@ -28,7 +28,7 @@ const HELP: [&str; 3] = [
 pub(crate) struct Scrapers {
     targets: Vec<Target>,
     status: Output,
-    status_layout: Layout,
+    status_order: SampleOrder,
 }
 
 #[derive(Debug)]
@@ -123,14 +123,14 @@ impl Scrapers {
     }
 
     fn write_status(&mut self, is_left_out: impl Fn(usize) -> bool) {
-        let Self { targets, status, status_layout: layout } = self;
+        let Self { targets, status, status_order: order } = self;
         status.begin();
-        layout.begin(status);
+        order.begin(status);
         for (index, Target { relabel, last, .. }) in targets.iter().enumerate() {
             let Some(scraped) = last else { continue };
             let values = values(scraped, is_left_out(index));
             for ((name, help), value) in OWN_NAMES.iter().zip(HELP).zip(values) {
-                if layout.add(&index.to_le_bytes(), What::Sample, status) {
+                if order.add(&index.to_le_bytes(), What::Sample, status) {
                     status.repeat(value);
                 } else {
                     let labels: Vec<_> = relabel.added().collect();
@@ -139,7 +139,7 @@ impl Scrapers {
                 }
             }
         }
-        layout.finish();
+        order.finish();
         status.finish();
     }
 }

@@ -14,8 +14,8 @@ use fleetgauge_proto::catalog::FamilyKind;
 use tracing::{info, warn};
 
 use super::known_file::{FileLimits, FileState, KnownFile};
-use super::layout::{Layout, What};
 use super::relabel::Relabel;
+use super::sample_order::{SampleOrder, What};
 use super::text::MAX_PAGE_SAMPLES;
 use crate::config::TextfileSettings;
 use crate::sampler::{Source, SourceError, SourceSpec};
@@ -57,7 +57,7 @@ pub(crate) fn source(settings: &[TextfileSettings], is_collector: bool) -> Sourc
 struct Textfiles {
     globs: Vec<Glob>,
     /// The samples about files, which follow those of the files.
-    layout: Layout,
+    order: SampleOrder,
 }
 
 /// The files of a table `[[textfile]]`.
@@ -91,19 +91,19 @@ impl Textfiles {
             files: BTreeMap::new(),
             is_failing: false,
         };
-        Self { globs: settings.iter().map(glob).collect(), layout: Layout::default() }
+        Self { globs: settings.iter().map(glob).collect(), order: SampleOrder::default() }
     }
 
     /// Writes the samples about files.
     fn write_own(&mut self, output: &mut Output) {
-        let Self { globs, layout } = self;
-        layout.begin(output);
+        let Self { globs, order } = self;
+        order.begin(output);
         for (index, Glob { files, relabel, .. }) in globs.iter().enumerate() {
             for FileRecord { path, state, .. } in files.values() {
                 let Some(FileState::Good(modified)) = *state else { continue };
                 let value = unix_seconds(modified);
-                layout.add(&index.to_le_bytes(), What::Help, output);
-                if layout.add(path.as_bytes(), What::Sample, output) {
+                order.add(&index.to_le_bytes(), What::Help, output);
+                if order.add(path.as_bytes(), What::Sample, output) {
                     output.repeat(value);
                     continue;
                 }
@@ -113,12 +113,12 @@ impl Textfiles {
             }
         }
         let value = f64::from(u8::from(globs.iter().any(Glob::has_problem)));
-        if layout.add(&[], What::Sample, output) {
+        if order.add(&[], What::Sample, output) {
             output.repeat(value);
         } else {
             output.sample(SCRAPE_ERROR, &[], value);
         }
-        layout.finish();
+        order.finish();
     }
 }
 

@@ -35,30 +35,30 @@ pub(super) struct PlacedTable<'a> {
 /// Places tables in catalogs that a collector with these limits accepts.
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
-    limits: CatalogSize,
+    limits: Room,
     catalog: usize,
-    used: CatalogSize,
+    used: Room,
     pub(super) tables: Vec<PlacedTable<'a>>,
     /// Families that are left out, with the reason.
     pub(super) refused: Vec<(&'a str, &'static str)>,
 }
 
+/// What a catalog has room for, or what a part of it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct CatalogSize {
+struct Room {
     families: usize,
     payload_bytes: usize,
     label_bytes: usize,
 }
 
-const EMPTY: CatalogSize =
-    CatalogSize { families: 0, payload_bytes: CATALOG_BYTES, label_bytes: 0 };
+const EMPTY: Room = Room { families: 0, payload_bytes: CATALOG_BYTES, label_bytes: 0 };
 
 impl<'a> Layout<'a> {
     pub(super) fn new(limits: &Limits) -> Self {
         // Catalogs are also validated with the default limits.
         let default = Limits::default();
         let least = |of: fn(&Limits) -> u32| of(limits).min(of(&default)) as usize;
-        let limits = CatalogSize {
+        let limits = Room {
             families: least(|limits| limits.max_families)
                 .min(least(|limits| limits.max_values))
                 .min(MAX_FAMILIES),
@@ -71,7 +71,7 @@ impl<'a> Layout<'a> {
     /// Places families. They become several tables if they do not fit into the current catalog.
     pub(super) fn place(&mut self, set: &FamilySet<'a>) {
         let (labels, bytes) = set.row_labels;
-        let table = CatalogSize {
+        let table = Room {
             families: 0,
             payload_bytes: TABLE_BYTES + bytes + labels * LABEL_NAME_BYTES,
             label_bytes: bytes,
@@ -79,7 +79,7 @@ impl<'a> Layout<'a> {
         let mut is_new_table = true;
         for (name, text_bytes) in &set.families {
             let payload_bytes = FAMILY_BYTES + text_bytes;
-            let family = CatalogSize { families: 1, payload_bytes, label_bytes: 0 };
+            let family = Room { families: 1, payload_bytes, label_bytes: 0 };
             let with_table = family.plus(table);
             if !self.limits.has_room(EMPTY.plus(with_table)) {
                 self.refused.push((name, "it does not fit into a catalog of the collector"));
@@ -108,7 +108,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-impl CatalogSize {
+impl Room {
     const fn plus(self, other: Self) -> Self {
         Self {
             families: self.families + other.families,

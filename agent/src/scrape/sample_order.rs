@@ -9,14 +9,14 @@ use crate::tables::Output;
 /// the [`Output`] repeat those of its last reading, and nothing is copied. From the first
 /// difference on, the entries are replaced.
 #[derive(Debug, Default)]
-pub(super) struct Layout {
+pub(super) struct SampleOrder {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     /// Index of the next entry.
     next: usize,
     /// Start of the next entry.
     next_start: usize,
-    /// Number of samples of the output before the first one of this layout.
+    /// Number of samples of the output before the first one of this order.
     first_sample: usize,
     /// Whether all entries of this reading are those of the last one.
     is_same: bool,
@@ -44,7 +44,7 @@ pub(super) enum What {
     Type(super::text::Kind),
 }
 
-impl Layout {
+impl SampleOrder {
     /// Begins a reading. What follows goes to `output`.
     pub(super) fn begin(&mut self, output: &Output) {
         if self.first_sample != output.samples() {
