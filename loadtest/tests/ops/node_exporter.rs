@@ -18,6 +18,8 @@ const DEFAULTS: [&str; 4] = [
      var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
     "--collector.netdev.device-exclude=^$",
 ];
+/// Variable with the path of node_exporter, and its name in Debian.
+const PROGRAM: [&str; 2] = ["NODE_EXPORTER", "prometheus-node-exporter"];
 /// A text file that node_exporter and agent show, beside their own metrics.
 const TEXT_FILE: &str = "# TYPE backup_size_bytes gauge\nbackup_size_bytes{disk=\"a b\"} 17\n";
 
@@ -40,6 +42,27 @@ impl TextFiles {
     }
 }
 
+fn program() -> Command {
+    let [variable, name] = PROGRAM;
+    installed(variable, name)
+}
+
+/// Returns the version of the node_exporter of this machine, such as `1.5.0`.
+pub(crate) fn version() -> String {
+    let mut command = program();
+    let output = command.arg("--version").output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    // Old versions print it to standard error.
+    let text = [output.stdout, output.stderr].concat();
+    version_in(&String::from_utf8_lossy(&text)).to_owned()
+}
+
+/// Returns the version in the output of `node_exporter --version`, or `unknown`.
+fn version_in(output: &str) -> &str {
+    let rest = output.split_once("node_exporter, version ").map(|(_, rest)| rest);
+    rest.and_then(|rest| rest.split_whitespace().next()).unwrap_or("unknown")
+}
+
 /// A node_exporter on a free port of 127.0.0.1.
 pub(crate) struct NodeExporter {
     pub(crate) address: String,
@@ -50,7 +73,7 @@ impl NodeExporter {
     /// Starts node_exporter with these flags, the defaults of 1.12 and text files.
     pub(crate) fn start(text_files: &TextFiles, flags: &[&str]) -> Self {
         let address = free_address();
-        let mut command: Command = installed("NODE_EXPORTER", "prometheus-node-exporter");
+        let mut command = program();
         command
             .arg(format!("--web.listen-address={address}"))
             .arg(format!("--collector.textfile.directory={}", text_files.0.path().display()))
@@ -66,4 +89,13 @@ impl NodeExporter {
     pub(crate) fn page(&self) -> String {
         http::get(&self.address, "/metrics", "").unwrap()
     }
+}
+
+#[test]
+fn version_is_the_third_word() {
+    let output = "node_exporter, version 1.5.0 (branch: debian/sid, revision: 1.5.0-1+b6)\n  \
+                  go version:       go1.19.8\n";
+    assert_eq!(version_in(output), "1.5.0");
+    assert_eq!(version_in("node_exporter, version 1.12.1\n"), "1.12.1");
+    assert_eq!(version_in("prometheus, version 2.42.0\n"), "unknown");
 }

@@ -7,6 +7,15 @@ use super::compare::{Differences, Kind, Round};
 /// The committed list: a kind, a pattern of series and a reason in each line.
 const LIST: &str = include_str!("differences.tsv");
 
+/// Version of node_exporter that the list is for. Another version has other differences.
+const VERSION: &str = "1.5.0";
+
+/// Returns why the list is not for this version of node_exporter, if it is not.
+pub(super) fn unsuitable(version: &str) -> Option<String> {
+    let other = version != VERSION;
+    other.then(|| format!("node_exporter is {version}, and differences.tsv is for {VERSION}"))
+}
+
 pub(super) struct KnownDifferences(Vec<Entry>);
 
 struct Entry {
@@ -95,6 +104,14 @@ fn matches(pattern: &str, text: &str) -> bool {
         text = &text[at + part.len()..];
     }
     text.ends_with(end)
+}
+
+#[test]
+fn list_is_for_one_version() {
+    assert!(LIST.starts_with(&format!("# Known differences between node_exporter {VERSION} ")));
+    assert_eq!(unsuitable(VERSION), None);
+    let why = unsuitable("1.12.1").unwrap();
+    assert_eq!(why, "node_exporter is 1.12.1, and differences.tsv is for 1.5.0");
 }
 
 #[test]

@@ -11,10 +11,10 @@ use fleetgauge_page::Format;
 
 use super::families::samples::{Family, of_agent, read};
 use super::http;
-use super::node_exporter::{NodeExporter, TextFiles};
-use super::programs::{Collector, agent_with, wait_for};
+use super::node_exporter::{self, NodeExporter, TextFiles};
+use super::programs::{Collector, agent_with, cannot_run, wait_for};
 use compare::{Differences, Round};
-use known::KnownDifferences;
+use known::{KnownDifferences, unsuitable};
 
 /// Maximum number of rounds. One is enough on a quiet host.
 const MAX_ROUNDS: usize = 20;
@@ -53,8 +53,11 @@ fn round(reference: &NodeExporter, collector: &Collector) -> Round {
 
 /// `-- --ignored --nocapture` prints the comparison.
 #[test]
-#[ignore = "needs prometheus-node-exporter"]
+#[ignore = "needs prometheus-node-exporter 1.5.0"]
 fn agent_shows_what_node_exporter_shows() {
+    if let Some(why) = unsuitable(&node_exporter::version()) {
+        return cannot_run("compare the agent with node_exporter", why.as_bytes());
+    }
     let known = KnownDifferences::read();
     let text_files = TextFiles::new();
     // Only Debian's package reads systemd by default.
