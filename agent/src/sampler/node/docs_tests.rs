@@ -15,6 +15,8 @@ use crate::tables::TableSpec;
 const BEGIN: &str = "<!-- Generated from the code: FLEETGAUGE_BLESS=1 cargo test -p fleetgauge-agent \
                      --lib --features systemd docs_tests -->\n";
 const END: &str = "<!-- End of the generated section -->\n";
+/// Width at which text is wrapped, as in the rest of the document. Rows of tables cannot be.
+const WIDTH: usize = 120;
 /// Maximum number of values of a label that the table lists.
 const MAX_LISTED: usize = 12;
 
@@ -109,6 +111,14 @@ fn collectors_that_find_families_have_a_note() {
     assert!(lacking.is_empty(), "no note: {lacking:?}");
 }
 
+#[test]
+fn lines_of_text_break_between_words() {
+    let word = "x".repeat(WIDTH - 3);
+    assert_eq!(wrapped(&format!("a {word} b c"), "  "), format!("a {word}\n  b c"));
+    let long = "y".repeat(WIDTH + 1);
+    assert_eq!(wrapped(&format!("a {long} b"), ""), format!("a\n{long}\nb"));
+}
+
 /// Splits the generated text into the sections of collectors.
 fn sections(text: &str) -> BTreeMap<String, String> {
     let parts = text.split("\n### ").skip(1);
@@ -122,9 +132,10 @@ fn sections(text: &str) -> BTreeMap<String, String> {
 fn section(collector: &Collector) -> String {
     let Collector { name, by_default, .. } = collector;
     let state = if *by_default { "On by default." } else { "Off by default." };
-    let mut text = format!("\n### `{name}`\n\n{} {state}\n", summary(name));
+    let summary = wrapped(&format!("{} {state}", summary(name)), "");
+    let mut text = format!("\n### `{name}`\n\n{summary}\n");
     if let Some(note) = note(name) {
-        write!(text, "\n{note}\n").unwrap();
+        write!(text, "\n{}\n", wrapped(note, "")).unwrap();
     }
     if !collector.options.is_empty() {
         text.push_str("\nOptions:\n\n");
@@ -139,13 +150,33 @@ fn section(collector: &Collector) -> String {
             "" => "none".to_owned(),
             default => format!("`{default}`"),
         };
-        writeln!(text, "- `{name}`: {kind}, default {default}").unwrap();
+        let option = format!("- `{name}`: {kind}, default {default}");
+        writeln!(text, "{}", wrapped(&option, "  ")).unwrap();
     }
     text.push_str("\n| family | type | labels | meaning |\n|---|---|---|---|\n");
     for row in rows(collector) {
         text.push_str(&row);
     }
     text
+}
+
+/// Breaks lines between words. Lines after the first begin with `indent`.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if used > 0 && used + 1 + width > WIDTH {
+            lines = lines + "\n" + indent;
+            used = indent.len();
+        } else if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += width;
+    }
+    lines
 }
 
 /// Returns the rows of the families, also of those that need an option.
