@@ -30,5 +30,6 @@ pub mod scrape;
 pub mod sim_values;
 pub mod tally;
 pub mod usage;
+pub mod warnings;
 pub mod worker_main;
 pub mod worker_protocol;

@@ -7,8 +7,7 @@ use clap::Parser;
 use fleetgauge_loadtest::cli::{ChurnArgs, Cli, Command, RunArgs};
 use fleetgauge_loadtest::results::Results;
 use fleetgauge_loadtest::results::output::{OutputArgs, OutputFiles};
-use fleetgauge_loadtest::{child_main, demo, run, scenarios, worker_main};
-use tracing::level_filters::LevelFilter;
+use fleetgauge_loadtest::{child_main, demo, run, scenarios, warnings, worker_main};
 
 /// Exit code EX_USAGE of sysexits.h: an invalid flag.
 const EXIT_BAD_FLAG: u8 = 64;
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if other.use_stderr() { EXIT_BAD_FLAG } else { 0 });
         }
     };
-    log_to_stderr();
+    warnings::log_to_stderr();
     let done = match cli.command {
         // The worker's engine does not use the Tokio runtime.
         Command::Worker => worker_main::run().map(|()| ExitCode::SUCCESS),
@@ -90,15 +89,4 @@ async fn judged(
     let passed = results.verdict.passed;
     files.write(&results)?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Logs warnings and errors to standard error. Info messages are left out, because agents connect
-/// and disconnect too often.
-fn log_to_stderr() {
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::WARN)
-        .with_target(false)
-        .with_writer(io::stderr)
-        .log_internal_errors(false)
-        .init();
 }
