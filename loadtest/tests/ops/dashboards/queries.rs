@@ -1,8 +1,6 @@
 //! Reads the file of queries.
 //!
-//! Its lines have tab-separated fields: source, name, expression, families, the selectors of the
-//! expression, separated by ` ;; `, and on which hosts they find data. Lines that begin with `#`
-//! are comments.
+//! `docs/testing.md` describes its format.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
