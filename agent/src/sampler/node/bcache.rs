@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::column::{counter, gauge, table};
-use super::files::{Entries, Entry, KeptFile, malformed, parse};
+use super::files::{Entries, Entry, KeptFile, malformed, parse, parse_file};
+use super::skips::Skips;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -130,6 +131,7 @@ struct Bcache {
     cache_sets: Entries<CacheSet>,
     /// The kernel sorts all buckets for each reading of these statistics.
     has_priority_statistics: bool,
+    skips: Skips,
 }
 
 #[derive(Debug)]
@@ -156,6 +158,7 @@ impl Bcache {
         Self {
             cache_sets: Entries::new(options.sysfs("fs/bcache"), CacheSet::new),
             has_priority_statistics: options.switch("bcache.priorityStats"),
+            skips: Skips::new("bcache"),
         }
     }
 }
@@ -163,14 +166,13 @@ impl Bcache {
 impl Source for Bcache {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // Other entries, such as `register`, have no hyphen.
-        let cache_sets = self.cache_sets.list_if_exists(|name| name.contains('-'))?;
+        let Self { cache_sets, has_priority_statistics, skips } = self;
+        let cache_sets = cache_sets.list_if_exists(|name| name.contains('-'))?;
         for Entry { name: uuid, kept: cache_set, .. } in cache_sets {
-            cache_set.read(uuid, output)?;
-            if self.has_priority_statistics {
-                cache_set.read_priority(uuid, output)?;
-            }
+            let read = cache_set.read(uuid, *has_priority_statistics, skips, output);
+            read.unwrap_or_else(|error| skips.skip(error));
         }
-        Ok(())
+        skips.finish()
     }
 }
 
@@ -189,33 +191,35 @@ impl CacheSet {
         }
     }
 
-    fn read(&mut self, uuid: &str, output: &mut Output) -> Result<(), SourceError> {
-        read_files(&mut self.files, &CACHE_SET, output.row(CACHE_SET_TABLE, &[uuid]))?;
+    fn read(
+        &mut self,
+        uuid: &str,
+        has_priority_statistics: bool,
+        skips: &mut Skips,
+        output: &mut Output,
+    ) -> Result<(), SourceError> {
+        read_files(&mut self.files, &CACHE_SET, skips, output.row(CACHE_SET_TABLE, &[uuid]));
         let devices = self.backing_devices.list_if_exists(|name| is_numbered(name, "bdev"))?;
         for Entry { name, kept: device, .. } in devices {
             let labels = &[uuid, name];
-            read_files(&mut device.files, &BACKING, output.row(BACKING_TABLE, labels))?;
+            read_files(&mut device.files, &BACKING, skips, output.row(BACKING_TABLE, labels));
             let row = output.row(WRITEBACK_TABLE, labels);
-            read_lines(&mut device.writeback, &WRITEBACK, row, |text| {
+            skips.check(read_lines(&mut device.writeback, &WRITEBACK, row, |text| {
                 parse_size(text.strip_suffix("/sec").unwrap_or(text))
-            })?;
+            }));
         }
         let devices = self.cache_devices.list_if_exists(|name| is_numbered(name, "cache"))?;
         for Entry { name, kept: device, .. } in devices {
-            read_files(&mut device.files, &CACHE, output.row(CACHE_TABLE, &[uuid, name]))?;
+            let labels = &[uuid, name];
+            read_files(&mut device.files, &CACHE, skips, output.row(CACHE_TABLE, labels));
+            if has_priority_statistics {
+                let row = output.row(PRIORITY_TABLE, labels);
+                skips.check(read_lines(&mut device.priority, &PRIORITY, row, |text| {
+                    parse(text.strip_suffix('%').unwrap_or(text))
+                }));
+            }
         }
         Ok(())
-    }
-
-    /// Reads the priority statistics of the cache devices that are listed.
-    fn read_priority(&mut self, uuid: &str, output: &mut Output) -> Result<(), SourceError> {
-        let devices = self.cache_devices.list_if_exists(|name| is_numbered(name, "cache"))?;
-        devices.iter_mut().try_for_each(|Entry { name, kept: device, .. }| {
-            let row = output.row(PRIORITY_TABLE, &[uuid, name]);
-            read_lines(&mut device.priority, &PRIORITY, row, |text| {
-                parse(text.strip_suffix('%').unwrap_or(text))
-            })
-        })
     }
 }
 
@@ -230,26 +234,20 @@ fn files<const N: usize>(path: &Path, columns: &[FileColumn; N]) -> [KeptFile; N
 }
 
 /// Reads the files of columns into a row.
-fn read_files(
-    files: &mut [KeptFile],
-    columns: &[FileColumn],
-    row: &mut [f64],
-) -> Result<(), SourceError> {
+fn read_files(files: &mut [KeptFile], columns: &[FileColumn], skips: &mut Skips, row: &mut [f64]) {
     for ((file, (name, _)), value) in files.iter_mut().zip(columns).zip(row) {
         if *name == READAHEADS {
             // node_exporter leaves out zeros, as the file may be missing.
-            let number = file.read_if_exists()?.and_then(|text| parse_size(text.trim()));
-            if let Some(number) = number.filter(|number| *number > 0.0) {
-                *value = number;
-            }
+            let number = file.value().and_then(parse_size).filter(|number| *number > 0.0);
+            *value = number.unwrap_or(*value);
             continue;
         }
-        let number = parse_size(file.read()?.trim());
-        let number = number.ok_or_else(|| malformed(file, "not a number"))?;
-        let is_duration = *name == READ_DURATION;
-        *value = if is_duration { number / READ_DURATION_UNITS_PER_SECOND } else { number };
+        let number = |text: &str| parse_size(text.trim()).ok_or("not a number");
+        if let Some(number) = skips.check(parse_file(file, number)) {
+            let is_duration = *name == READ_DURATION;
+            *value = if is_duration { number / READ_DURATION_UNITS_PER_SECOND } else { number };
+        }
     }
-    Ok(())
 }
 
 /// Reads the last words of lines such as `target: 10.0G` into a row. Missing lines are absent.

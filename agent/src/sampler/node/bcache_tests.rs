@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sampler::node::testing::{Fixture, Reader};
+use crate::test_log::Log;
 
 const UUID: &str = "deaddd54-c735-46d5-868e-f331c5fd7c74";
 
@@ -125,22 +126,27 @@ fn removed_devices_and_cache_sets_disappear() {
 }
 
 #[test]
-fn broken_files_are_errors() {
+fn broken_file_costs_only_its_value() {
     let fixture = Fixture::new();
+    let log = Log::default();
+    let _guard = log.install();
     for (file, text) in [
         ("tree_depth", b"".as_slice()),
         ("bdev0/dirty_data", b"\xff\0"),
-        ("bdev0/writeback_rate_debug", b"rate:\n"),
-        ("bdev0/writeback_rate_debug", b"target: x\n"),
+        (
+            "bdev0/writeback_rate_debug",
+            b"rate:\ntarget: 1\nchange: 1\nproportional: 1\nintegral: 1",
+        ),
         ("cache0/written", b"1 2"),
     ] {
         add_cache_set(&fixture);
         let file = format!("{}/{file}", directory());
         fixture.bytes(&file, text);
-        let error = fixture.reader(&COLLECTOR).error().to_string();
-        assert!(error.contains(&file), "{error}");
+        assert_eq!(fixture.samples(&COLLECTOR).len(), 25, "{file}");
+        let lines = log.lines();
+        assert!(lines.last().unwrap().contains(&file), "{lines:?}");
     }
     add_cache_set(&fixture);
     fixture.remove(&format!("{}/tree_depth", directory()));
-    fixture.reader(&COLLECTOR).error();
+    assert_eq!(fixture.samples(&COLLECTOR).len(), 25);
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::column::{gauge, table};
 use super::files::KeptFile;
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -17,7 +18,8 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let directory = options.sysfs("class/net");
         let masters = KeptFile::new(directory.join("bonding_masters"));
-        Ok(Box::new(Bonding { directory, masters, bonds: BTreeMap::new() }))
+        let skips = Skips::new("bonding");
+        Ok(Box::new(Bonding { directory, masters, bonds: BTreeMap::new(), skips }))
     },
 };
 
@@ -35,6 +37,7 @@ struct Bonding {
     /// The file with the names of all bonds.
     masters: KeptFile,
     bonds: BTreeMap<String, Bond>,
+    skips: Skips,
 }
 
 /// The files of a bond.
@@ -52,7 +55,7 @@ struct StateFiles([KeptFile; 2]);
 
 impl Source for Bonding {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { directory, masters, bonds } = self;
+        let Self { directory, masters, bonds, skips } = self;
         // The file does not exist until the kernel module is loaded.
         let masters = masters.read_if_exists()?.ok_or(SourceError::NothingFound)?;
         bonds.retain(|name, _| names(masters).any(|master| master == name));
@@ -60,12 +63,12 @@ impl Source for Bonding {
             if !bonds.contains_key(master) {
                 bonds.insert(master.to_owned(), Bond::new(directory.join(master)));
             }
-            if let Some(bond) = bonds.get_mut(master) {
-                let counts = bond.read()?;
+            let Some(bond) = bonds.get_mut(master) else { continue };
+            if let Some(counts) = skips.check(bond.read()) {
                 output.row(0, &[master]).copy_from_slice(&counts);
             }
         }
-        Ok(())
+        skips.finish()
     }
 }
 
@@ -161,11 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn missing_state_is_an_error() {
+    fn bond_with_a_missing_state_costs_only_itself() {
         let fixture = host();
         let mut reader = fixture.reader(&COLLECTOR);
         fixture.remove("sys/class/net/dmz/slave_eth5");
-        reader.error();
+        let expected =
+            ["node_bonding_active{master=\"bond0\"} 0", "node_bonding_slaves{master=\"bond0\"} 0"];
+        assert_eq!(reader.samples(), expected);
         fixture.bytes("sys/class/net/bonding_masters", b"a\xff\0\"\n");
         reader.error();
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::column::{counter, gauge, table};
 use super::files::{Entries, Entry, KeptFile, parse};
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -25,7 +26,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let filesystems = Entries::new(options.sysfs("fs/btrfs"), Filesystem::new);
-        Ok(Box::new(Btrfs { filesystems }))
+        Ok(Box::new(Btrfs { filesystems, skips: Skips::new("btrfs") }))
     },
 };
 
@@ -76,6 +77,7 @@ const SECTOR_BYTES: f64 = 512.0;
 #[derive(Debug)]
 struct Btrfs {
     filesystems: Entries<Filesystem>,
+    skips: Skips,
 }
 
 #[derive(Debug)]
@@ -106,8 +108,11 @@ struct Profile {
 impl Source for Btrfs {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // Other directories, such as `features`, have no hyphen.
-        let filesystems = self.filesystems.list_if_exists(|name| name.contains('-'))?;
-        filesystems.iter_mut().try_for_each(|entry| entry.kept.read(&entry.name, output))
+        let Self { filesystems, skips } = self;
+        for Entry { name, kept, .. } in filesystems.list_if_exists(|name| name.contains('-'))? {
+            skips.check(kept.read(name, output));
+        }
+        skips.finish()
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::column::{gauge, table};
 use super::files::{Entries, Entry, KeptFile, number};
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -21,7 +22,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let devices = Entries::new(options.sysfs("block"), Device::new);
-        Ok(Box::new(Multipath { devices }))
+        Ok(Box::new(Multipath { devices, skips: Skips::new("dmmultipath") }))
     },
 };
 
@@ -55,6 +56,7 @@ const SECTOR_BYTES: f64 = 512.0;
 #[derive(Debug)]
 struct Multipath {
     devices: Entries<Device>,
+    skips: Skips,
 }
 
 /// A device of the device mapper.
@@ -70,8 +72,11 @@ struct Device {
 
 impl Source for Multipath {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let devices = self.devices.list(|name| name.starts_with("dm-"))?;
-        devices.iter_mut().try_for_each(|entry| entry.kept.read(&entry.name, output))
+        let Self { devices, skips } = self;
+        for Entry { name, kept: device, .. } in devices.list(|name| name.starts_with("dm-"))? {
+            skips.check(device.read(name, output));
+        }
+        skips.finish()
     }
 }
 
@@ -190,6 +195,16 @@ mod tests {
         assert_eq!(reader.samples().len(), 6);
         fixture.remove("sys/block/dm-1");
         assert!(reader.samples().is_empty());
+    }
+
+    #[test]
+    fn broken_device_costs_only_itself() {
+        let fixture = Fixture::new();
+        add_device(&fixture, "dm-0", "mpath-3600001", "");
+        add_device(&fixture, "dm-1", "mpath-3600002", "0");
+        let samples = fixture.samples(&COLLECTOR);
+        assert_eq!(samples.len(), 6);
+        assert!(samples.iter().all(|line| line.contains("dm-1")), "{samples:#?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::column::{counter, table};
 use super::files::{Device, DeviceFiles, Directory, KeptFile};
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -26,7 +27,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let controllers =
             DeviceFiles::of_files(options.sysfs("devices/system/edac/mc"), &CONTROLLER_FILES);
-        Ok(Box::new(Edac { controllers, rows: BTreeMap::new() }))
+        Ok(Box::new(Edac { controllers, rows: BTreeMap::new(), skips: Skips::new("edac") }))
     },
 };
 
@@ -51,6 +52,7 @@ struct Edac {
     controllers: DeviceFiles,
     /// Rows of each controller.
     rows: BTreeMap<String, Rows>,
+    skips: Skips,
 }
 
 /// The rows of a controller: the memory that one chip select line chooses.
@@ -73,28 +75,30 @@ struct Channel {
 
 impl Source for Edac {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        self.rows.values_mut().for_each(|rows| rows.seen = false);
-        let controllers = match self.controllers.list(|name| number(name, "mc").is_some()) {
+        let Self { controllers, rows, skips } = self;
+        rows.values_mut().for_each(|rows| rows.seen = false);
+        let controllers = match controllers.list(|name| number(name, "mc").is_some()) {
             Err(SourceError::NothingFound) => &mut [],
             controllers => controllers?,
         };
         for controller in controllers {
             let label = number(controller.name(), "mc").unwrap_or_default().to_owned();
-            let [corrected, uncorrected, corrected_elsewhere, uncorrected_elsewhere] =
-                counts(controller, CONTROLLER_FILES)?;
-            output.row(0, &[&label]).copy_from_slice(&[corrected, uncorrected]);
-            let elsewhere = [corrected_elsewhere, uncorrected_elsewhere];
-            output.row(1, &[&label, "unknown"]).copy_from_slice(&elsewhere);
-            if !self.rows.contains_key(controller.name()) {
-                let rows = Rows::new(controller.path());
-                self.rows.insert(controller.name().to_owned(), rows);
+            if let Some(counts) = skips.check(counts(controller, CONTROLLER_FILES)) {
+                let [corrected, uncorrected, corrected_elsewhere, uncorrected_elsewhere] = counts;
+                output.row(0, &[&label]).copy_from_slice(&[corrected, uncorrected]);
+                let elsewhere = [corrected_elsewhere, uncorrected_elsewhere];
+                output.row(1, &[&label, "unknown"]).copy_from_slice(&elsewhere);
             }
-            if let Some(rows) = self.rows.get_mut(controller.name()) {
-                rows.read(&label, output)?;
+            if !rows.contains_key(controller.name()) {
+                rows.insert(controller.name().to_owned(), Rows::new(controller.path()));
+            }
+            if let Some(rows) = rows.get_mut(controller.name()) {
+                let read = rows.read(&label, skips, output);
+                skips.check(read);
             }
         }
-        self.rows.retain(|_, rows| rows.seen);
-        Ok(())
+        rows.retain(|_, rows| rows.seen);
+        skips.finish()
     }
 }
 
@@ -104,18 +108,25 @@ impl Rows {
         Self { rows, channels: BTreeMap::new(), seen: true }
     }
 
-    fn read(&mut self, controller: &str, output: &mut Output) -> Result<(), SourceError> {
+    fn read(
+        &mut self,
+        controller: &str,
+        skips: &mut Skips,
+        output: &mut Output,
+    ) -> Result<(), SourceError> {
         self.seen = true;
         let rows = self.rows.list(|name| number(name, "csrow").is_some())?;
         self.channels.retain(|name, _| rows.iter().any(|row| row.name() == name));
         for row in rows {
             let label = number(row.name(), "csrow").unwrap_or_default().to_owned();
-            output.row(1, &[controller, &label]).copy_from_slice(&counts(row, ROW_FILES)?);
+            if let Some(counts) = skips.check(counts(row, ROW_FILES)) {
+                output.row(1, &[controller, &label]).copy_from_slice(&counts);
+            }
             if !self.channels.contains_key(row.name()) {
                 self.channels.insert(row.name().to_owned(), channels(row.path()));
             }
             for channel in self.channels.get_mut(row.name()).into_iter().flatten() {
-                channel.read(controller, &label, output)?;
+                skips.check(channel.read(controller, &label, output));
             }
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Software RAID arrays, from `/proc/mdstat` and `/sys/block/md*/md`.
 
 use super::column::{gauge, table};
-use super::files::{DeviceFiles, KeptFile};
+use super::files::{DeviceFiles, KeptFile, malformed};
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -14,7 +15,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let file = KeptFile::new(options.procfs("mdstat"));
         let devices = DeviceFiles::of_files(options.sysfs("block"), &SYSFS_FILES);
-        Ok(Box::new(Arrays { file, devices }))
+        Ok(Box::new(Arrays { file, devices, skips: Skips::new("mdadm") }))
     },
 };
 
@@ -60,6 +61,7 @@ const MAX_QUOTED_CHARS: usize = 100;
 struct Arrays {
     file: KeptFile,
     devices: DeviceFiles,
+    skips: Skips,
 }
 
 /// An array in the file.
@@ -78,24 +80,38 @@ struct Array<'a> {
 
 impl Source for Arrays {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let text = self.file.read_if_exists()?.ok_or(SourceError::NothingFound)?;
-        let mut lines = text.lines().peekable();
-        while let Some(line) = lines.next() {
-            let Some(header) = Header::parse(line) else { continue };
-            let rest = std::iter::from_fn(|| lines.next_if(|line| line.starts_with([' ', '\t'])));
-            let array = header.array(rest).ok_or_else(|| {
-                let start: String = line.chars().take(MAX_QUOTED_CHARS).collect();
-                SourceError::new(format_args!("/proc/mdstat: broken array {start:?}"))
-            })?;
-            output.row(MDSTAT, &[array.name]).copy_from_slice(&array.values());
-        }
-        self.read_sysfs(output)
+        self.read_mdstat(output)?;
+        self.read_sysfs(output)?;
+        self.skips.finish()
     }
 }
 
 impl Arrays {
+    fn read_mdstat(&mut self, output: &mut Output) -> Result<(), SourceError> {
+        let text = self.file.read_if_exists()?.ok_or(SourceError::NothingFound)?;
+        let mut lines = text.lines().peekable();
+        let mut broken = None;
+        while let Some(line) = lines.next() {
+            let Some(header) = Header::parse(line) else { continue };
+            let rest = std::iter::from_fn(|| lines.next_if(|line| line.starts_with([' ', '\t'])));
+            if let Some(array) = header.array(rest) {
+                output.row(MDSTAT, &[array.name]).copy_from_slice(&array.values());
+                self.skips.check(Ok(()));
+            } else {
+                broken.get_or_insert_with(|| line.chars().take(MAX_QUOTED_CHARS).collect());
+            }
+        }
+        let broken: Option<String> = broken;
+        if let Some(start) = broken {
+            let error = malformed(&self.file, format_args!("broken array {start:?}"));
+            self.skips.skip(error);
+        }
+        Ok(())
+    }
+
     fn read_sysfs(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let devices = match self.devices.list(|name| name.starts_with("md")) {
+        let Self { devices, skips, .. } = self;
+        let devices = match devices.list(|name| name.starts_with("md")) {
             Err(SourceError::NothingFound) => return Ok(()),
             devices => devices?,
         };
@@ -109,6 +125,7 @@ impl Arrays {
             for (value, found) in row.iter_mut().zip([degraded, disks]) {
                 *value = found.unwrap_or(*value);
             }
+            skips.check(Ok(()));
         }
         Ok(())
     }

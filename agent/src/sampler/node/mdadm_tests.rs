@@ -1,5 +1,6 @@
 use super::*;
 use crate::sampler::node::testing::Fixture;
+use crate::test_log::Log;
 
 const MDSTAT: &str = "Personalities : [linear] [raid0] [raid1] [raid6] [raid5] [raid4] [raid10]
 md0 : active raid1 sdb1[1] sda1[0]
@@ -117,6 +118,24 @@ fn missing_file_is_nothing_found_and_broken_arrays_are_errors() {
         fixture.file("proc/mdstat", text);
         assert_eq!(reader.samples(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn broken_array_costs_only_itself() {
+    let fixture = Fixture::new();
+    let log = Log::default();
+    let _guard = log.install();
+    let array =
+        |name: &str, blocks| format!("{name} : active raid1 a[0]\n {blocks} blocks [2/1]\n");
+    fixture.file("proc/mdstat", &(array("md0", "x") + &array("md1", "7") + "md2 : \n"));
+    fixture.files("sys/block/md0/md", &[("level", "raid1\n"), ("degraded", "1\n")]);
+    let samples = fixture.samples(&COLLECTOR);
+    assert_eq!(of(&samples, "md1").len(), 11);
+    assert_eq!(of(&samples, "md0"), ["node_md_degraded 1"]);
+    assert_eq!(samples.len(), 12);
+    let path = fixture.path("proc/mdstat");
+    let cause = format!("{}: broken array \"md0 : active raid1 a[0]\"", path.display());
+    assert!(log.lines()[0].ends_with(&cause), "{:?}", log.lines());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Memory, from `/proc/meminfo`.
 
 use super::column::{gauge, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, malformed};
 use super::line_targets::{LineTargets, Target, family_name};
 use super::number::whole;
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, FoundFamily, Output};
@@ -13,6 +14,8 @@ use fleetgauge_proto::catalog::FamilyKind;
 const KIB: f64 = 1024.0;
 /// Maximum number of lines that are not declared. Kernels have at most a handful.
 const MAX_FOUND: usize = 100;
+/// Maximum number of characters of a broken line in an error.
+const MAX_QUOTED_CHARS: usize = 100;
 
 pub(super) const COLLECTOR: Collector = Collector {
     name: "meminfo",
@@ -21,7 +24,8 @@ pub(super) const COLLECTOR: Collector = Collector {
     tables: |_| vec![table(&[], &LINES.map(|(_, column)| column))],
     create: |options| {
         let file = KeptFile::new(options.procfs("meminfo"));
-        Ok(Box::new(Memory { file, targets: LineTargets::default() }))
+        let targets = LineTargets::default();
+        Ok(Box::new(Memory { file, targets, skips: Skips::new("meminfo") }))
     },
 };
 
@@ -122,15 +126,17 @@ const LINES: [(&str, ColumnSpec); 60] = [
 struct Memory {
     file: KeptFile,
     targets: LineTargets,
+    skips: Skips,
 }
 
 impl Source for Memory {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { file, targets } = self;
-        let (mut values, mut found) = ([None; LINES.len()], 0);
+        let Self { file, targets, skips } = self;
+        let (mut values, mut found, mut broken) = ([None; LINES.len()], 0, None);
         for (index, line) in file.read()?.lines().enumerate() {
             let Some((name, value)) = parse(line) else {
-                return Err(SourceError::new(format_args!("/proc/meminfo: bad line {line:?}")));
+                broken.get_or_insert_with(|| line.chars().take(MAX_QUOTED_CHARS).collect());
+                continue;
             };
             match targets.get(index, name, |name| target(name, line.ends_with(" kB"))) {
                 Target::Column(column) => values[*column] = Some(value),
@@ -143,15 +149,21 @@ impl Source for Memory {
                 Target::Found(_) | Target::Skip => {}
             }
         }
-        if values.iter().all(Option::is_none) {
-            return Err(SourceError::new("/proc/meminfo: no known line"));
+        let broken: Option<String> = broken;
+        if let Some(start) = broken {
+            skips.skip(malformed(file, format_args!("broken line {start:?}")));
         }
+        if values.iter().all(Option::is_none) {
+            skips.skip(malformed(file, "no known line"));
+            return skips.finish();
+        }
+        skips.check(Ok(()));
         for (cell, value) in output.row(0, &[]).iter_mut().zip(values) {
             if let Some(value) = value {
                 *cell = value;
             }
         }
-        Ok(())
+        skips.finish()
     }
 }
 
@@ -242,8 +254,15 @@ mod tests {
                 reader.error();
             }
         }
-        fixture.bytes("proc/meminfo", b"MemTotal: 1 kB\n\xff\x00");
-        reader.error();
+    }
+
+    #[test]
+    fn broken_line_costs_only_itself() {
+        let fixture = Fixture::new();
+        fixture
+            .bytes("proc/meminfo", b"MemTotal: 1 kB\n\xff\x00\nMemFree: x kB\nNew: 2 MB\nA: 1\n");
+        let expected = ["node_memory_A 1", "node_memory_MemTotal_bytes 1024"];
+        assert_eq!(fixture.samples(&COLLECTOR), expected);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | `options.rs` | options of collectors: filters and switches |
 //! | `filter.rs` | include and exclude patterns |
 //! | `files/` | files and directories that stay open |
+//! | `skips.rs` | skips what is broken, and logs it |
 //! | `rpc_lines.rs` | parses the lines of numbers of NFS |
 //! | `netlink/` | asks the kernel about links, neighbours and sockets |
 //! | `socket_table.rs` | reads the tables of sockets in procfs |
@@ -33,6 +34,7 @@ mod number;
 mod options;
 mod own_process;
 mod rpc_lines;
+mod skips;
 mod socket_table;
 #[cfg(test)]
 mod testing;

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use fleetgauge_proto::report::ABSENT;
+
 use super::column::{gauge, table};
-use super::files::{Entries, Entry, KeptFile};
+use super::files::{Entries, Entry, KeptFile, parse};
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -21,7 +24,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let controllers = Entries::new(options.sysfs("class/nvme"), Controller::new);
-        Ok(Box::new(Nvme { controllers }))
+        Ok(Box::new(Nvme { controllers, skips: Skips::new("nvme") }))
     },
 };
 
@@ -55,6 +58,7 @@ const NAMESPACE: [ColumnSpec; 4] = [
 #[derive(Debug)]
 struct Nvme {
     controllers: Entries<Controller>,
+    skips: Skips,
 }
 
 #[derive(Debug)]
@@ -73,14 +77,12 @@ struct Namespace {
 
 impl Source for Nvme {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        for Entry { name, kept: controller, .. } in self.controllers.list(|_| true)? {
-            controller.read_info(name, output)?;
-            let namespaces = controller.namespaces.list_if_exists(|name| id(name).is_some())?;
-            for Entry { name: namespace, kept, .. } in namespaces {
-                kept.read(name, id(namespace).unwrap_or_default(), output)?;
-            }
+        let Self { controllers, skips } = self;
+        for Entry { name, kept: controller, .. } in controllers.list(|_| true)? {
+            let read = controller.read(name, skips, output);
+            skips.check(read);
         }
-        Ok(())
+        skips.finish()
     }
 }
 
@@ -90,6 +92,21 @@ impl Controller {
             info: INFO_FILES.map(|file| KeptFile::new(path.join(file))),
             namespaces: Entries::new(path, Namespace::new),
         }
+    }
+
+    /// Reads the controller and its namespaces.
+    fn read(
+        &mut self,
+        name: &str,
+        skips: &mut Skips,
+        output: &mut Output,
+    ) -> Result<(), SourceError> {
+        self.read_info(name, output)?;
+        for namespace in self.namespaces.list_if_exists(|name| id(name).is_some())? {
+            let id = id(&namespace.name).unwrap_or_default();
+            skips.check(namespace.kept.read(name, id, output));
+        }
+        Ok(())
     }
 
     fn read_info(&mut self, device: &str, output: &mut Output) -> Result<(), SourceError> {
@@ -116,10 +133,12 @@ impl Namespace {
         let ana_state = self.ana_state.value().unwrap_or("unknown");
         // The file has 512-byte sectors; node_exporter takes them for logical blocks.
         let size = number_or_zero(&mut self.size)?;
-        let used = number_or_zero(&mut self.used)?;
         let block_size = number_or_zero(&mut self.block_size)?;
+        // Kernels before 6.8 do not have the file.
+        let used = self.used.value().map(|used| parse(used).unwrap_or(0.0));
         output.row(NAMESPACE_INFO_TABLE, &[device, id, ana_state])[0] = 1.0;
-        let values = [size * block_size, size * block_size, used * block_size, block_size];
+        let used = used.map_or(ABSENT, |used| used * block_size);
+        let values = [size * block_size, size * block_size, used, block_size];
         output.row(NAMESPACE_TABLE, &[device, id]).copy_from_slice(&values);
         Ok(())
     }
@@ -127,7 +146,7 @@ impl Namespace {
 
 /// Reads the number of a file that must exist; 0 if it is no number.
 fn number_or_zero(file: &mut KeptFile) -> Result<f64, SourceError> {
-    Ok(super::files::parse(file.read()?).unwrap_or(0.0))
+    Ok(parse(file.read()?).unwrap_or(0.0))
 }
 
 /// Returns the namespace id in the name of a namespace that a controller reaches: `nvme0c1n2`.
@@ -216,6 +235,25 @@ mod tests {
     }
 
     #[test]
+    fn broken_controller_and_namespace_cost_only_themselves() {
+        let fixture = Fixture::new();
+        add_controller(&fixture);
+        for namespace in ["nvme0c0n1", "nvme0c0n2", "nvme0c0n3"] {
+            add_namespace(&fixture, namespace);
+        }
+        fixture.remove(&format!("{CONTROLLER}/nvme0c0n1/size"));
+        fixture.remove(&format!("{CONTROLLER}/nvme0c0n2/nuse"));
+        fixture.directory("sys/class/nvme/nvme1");
+        let samples = fixture.samples(&COLLECTOR);
+        let of = |id: &str| samples.iter().filter(|line| line.contains(id)).count();
+        let [first, second, third] = ["1", "2", "3"].map(|id| of(&format!("nsid=\"{id}\"")));
+        assert_eq!([first, second, third], [0, 4, 5], "{samples:#?}");
+        assert_eq!(samples.len(), 1 + 4 + 5);
+        let used = "node_nvme_namespace_used_bytes{device=\"nvme0\",nsid=\"2\"}";
+        assert!(!samples.iter().any(|line| line.starts_with(used)), "Linux 6.7 has no nuse");
+    }
+
+    #[test]
     fn missing_file_is_an_error_and_binary_ones_are_not() {
         let fixture = Fixture::new();
         let mut reader = fixture.reader(&COLLECTOR);
@@ -230,7 +268,5 @@ mod tests {
         assert!(samples[0].contains("state=\"l\u{fffd}ve\""), "{samples:?}");
         let size = "node_nvme_namespace_size_bytes{device=\"nvme0\",nsid=\"1\"} 0";
         assert!(samples.iter().any(|line| line == size));
-        fixture.remove(&format!("{CONTROLLER}/nvme0c0n1/size"));
-        fixture.reader(&COLLECTOR).error();
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use fleetgauge_proto::report::ABSENT;
 
 use super::column::{counter, table};
-use super::files::{Entries, Entry, KeptFile, malformed, parse};
+use super::files::{Entries, Entry, KeptFile, parse, parse_existing_file};
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -17,7 +18,8 @@ pub(super) const COLLECTOR: Collector = Collector {
     tables: |_| vec![table(&["device"], &COLUMNS)],
     create: |options| {
         let create = |path: &Path| KeptFile::new(path.join("stats/stats"));
-        Ok(Box::new(Xfs { filesystems: Entries::new(options.sysfs("fs/xfs"), create) }))
+        let filesystems = Entries::new(options.sysfs("fs/xfs"), create);
+        Ok(Box::new(Xfs { filesystems, skips: Skips::new("xfs") }))
     },
 };
 
@@ -87,39 +89,37 @@ const COLUMNS: [ColumnSpec; 39] = [
 struct Xfs {
     /// The statistics of each filesystem. The name of the directory is the device.
     filesystems: Entries<KeptFile>,
+    skips: Skips,
 }
 
 impl Source for Xfs {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // `stats` has the sums of all filesystems.
-        let filesystems = self.filesystems.list_if_exists(|name| name != "stats")?;
+        let Self { filesystems, skips } = self;
+        let filesystems = filesystems.list_if_exists(|name| name != "stats")?;
         for Entry { name, kept: file, .. } in filesystems {
             // There are other directories that are not filesystems, such as `debug`.
-            let Some(text) = file.read_if_exists()? else { continue };
-            let Some(values) = parse_statistics(text) else {
-                return Err(malformed(file, "too few numbers in a line"));
-            };
-            output.row(0, &[name]).copy_from_slice(&values);
+            if let Some(values) = skips.check(parse_existing_file(file, parse_statistics)) {
+                output.row(0, &[name]).copy_from_slice(&values);
+            }
         }
-        Ok(())
+        skips.finish()
     }
 }
 
-/// Returns the values of all columns. Those of missing lines are absent. `None` if a line has too
-/// few numbers.
-fn parse_statistics(text: &str) -> Option<[f64; COLUMNS.len()]> {
+/// Returns the values of all columns. Those of missing lines are absent.
+fn parse_statistics(text: &str) -> Result<[f64; COLUMNS.len()], &'static str> {
     let mut values = [ABSENT; COLUMNS.len()];
     for line in text.lines() {
         let mut fields = line.split_ascii_whitespace();
         let Some(name) = fields.next() else { continue };
         let Some(line) = LINES.iter().position(|(line, _)| *line == name) else { continue };
         let first: usize = LINES.iter().take(line).map(|(_, columns)| columns).sum();
-        let columns = values.get_mut(first..)?.iter_mut().take(LINES.get(line)?.1);
-        for value in columns {
-            *value = parse(fields.next()?)?;
+        for value in values.iter_mut().skip(first).take(LINES[line].1) {
+            *value = fields.next().and_then(parse).ok_or("too few numbers in a line")?;
         }
     }
-    Some(values)
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -196,6 +196,9 @@ debug 0
             let error = reader.error().to_string();
             assert!(error.ends_with("stats/stats: too few numbers in a line"), "{error}");
         }
+        fixture.file("sys/fs/xfs/sda2/stats/stats", "rw 1 2\n");
+        assert_eq!(reader.samples().len(), 2, "a broken filesystem costs only itself");
+        fixture.remove("sys/fs/xfs/sda2");
         fixture.bytes("sys/fs/xfs/sda1/stats/stats", b"\0\0\n\xff 1 2\n");
         assert!(reader.samples().is_empty());
     }

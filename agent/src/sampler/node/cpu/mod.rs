@@ -9,6 +9,7 @@ use info::CpuInfo;
 use times::CpuTimes;
 
 use super::column::{counter, gauge, table};
+use super::skips::Skips;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output, TableSpec};
@@ -32,6 +33,7 @@ pub(super) const COLLECTOR: Collector = Collector {
             devices: CpuDevices::new(options),
             isolated: Isolated::read(options),
             info: CpuInfo::is_selected(options).then(|| CpuInfo::new(options)),
+            skips: Skips::new("cpu"),
         }))
     },
 };
@@ -74,17 +76,21 @@ struct Cpu {
     devices: CpuDevices,
     isolated: Isolated,
     info: Option<CpuInfo>,
+    skips: Skips,
 }
 
 impl Source for Cpu {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        if let Some(info) = &mut self.info {
-            info.read(output)?;
+        let Self { times, devices, isolated, info, skips } = self;
+        if let Some(info) = info {
+            skips.check(info.read(output));
         }
-        self.times.read(output)?;
-        self.isolated.write(output);
-        self.devices.read(output);
-        Ok(())
+        // The times are what the collector is for: without them the reading fails.
+        times.read(output)?;
+        skips.check(Ok(()));
+        isolated.write(output);
+        devices.read(output);
+        skips.finish()
     }
 }
 

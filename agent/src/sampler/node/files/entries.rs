@@ -125,13 +125,40 @@ pub(in crate::sampler::node) fn number_if_exists(
     if number.is_none() { Err(not_a_number(file)) } else { Ok(number) }
 }
 
+/// Reads a file and parses its text.
+///
+/// # Errors
+/// The file cannot be read, or `parse` returns what is wrong with its text.
+pub(in crate::sampler::node) fn parse_file<T, E: fmt::Display>(
+    file: &mut KeptFile,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, SourceError> {
+    let parsed = parse(file.read()?);
+    parsed.map_err(|problem| malformed(file, problem))
+}
+
+/// Reads a file and parses its text, as [`parse_file`] does.
+///
+/// # Errors
+/// Those of [`parse_file`]; [`SourceError::NothingFound`] if the file does not exist.
+pub(in crate::sampler::node) fn parse_existing_file<T, E: fmt::Display>(
+    file: &mut KeptFile,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, SourceError> {
+    let parsed = parse(file.read_if_exists()?.ok_or(SourceError::NothingFound)?);
+    parsed.map_err(|problem| malformed(file, problem))
+}
+
 /// Parses a decimal number with white space around it.
 pub(in crate::sampler::node) fn parse(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// Returns the error for a file whose text has another form.
-pub(in crate::sampler::node) fn malformed(file: &KeptFile, problem: &str) -> SourceError {
+pub(in crate::sampler::node) fn malformed(
+    file: &KeptFile,
+    problem: impl fmt::Display,
+) -> SourceError {
     SourceError::new(format_args!("{}: {problem}", file.path().display()))
 }
 

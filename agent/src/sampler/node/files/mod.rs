@@ -14,5 +14,7 @@ mod kept_file;
 
 pub(super) use device_files::{Device, DeviceFiles};
 pub(super) use directory::Directory;
-pub(super) use entries::{Entries, Entry, malformed, number, number_if_exists, parse};
+pub(super) use entries::{
+    Entries, Entry, malformed, number, number_if_exists, parse, parse_existing_file, parse_file,
+};
 pub(in crate::sampler) use kept_file::KeptFile;

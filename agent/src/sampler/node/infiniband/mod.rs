@@ -10,6 +10,7 @@ use counters::{COUNTERS, HARDWARE_COUNTERS, Scale};
 
 use super::column::{gauge, table};
 use super::files::{Entries, Entry, KeptFile, malformed, parse};
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -29,7 +30,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let devices = Entries::new(options.sysfs("class/infiniband"), Device::new);
-        Ok(Box::new(InfiniBand { devices }))
+        Ok(Box::new(InfiniBand { devices, skips: Skips::new("infiniband") }))
     },
 };
 
@@ -62,6 +63,7 @@ const GIGABIT: f64 = 125_000_000.0;
 #[derive(Debug)]
 struct InfiniBand {
     devices: Entries<Device>,
+    skips: Skips,
 }
 
 #[derive(Debug)]
@@ -81,19 +83,20 @@ struct Port {
 
 impl Source for InfiniBand {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        for Entry { name, kept: device, .. } in self.devices.list(|_| true)? {
+        let Self { devices, skips } = self;
+        for Entry { name, kept: device, .. } in devices.list(|_| true)? {
             let mut labels = [name.as_str(); INFO_LABELS.len()];
             for (label, file) in labels.iter_mut().skip(1).zip(&mut device.info) {
                 // Each driver has only some of them.
                 *label = file.value().unwrap_or_default();
             }
             output.row(INFO_TABLE, &labels)[0] = 1.0;
-            let ports = device.ports.list_if_exists(|port| port.parse::<u32>().is_ok())?;
-            for Entry { name: port, kept, .. } in ports {
-                kept.read(&[name, port], output)?;
+            let ports = device.ports.list_if_exists(|port| port.parse::<u32>().is_ok());
+            for Entry { name: port, kept, .. } in skips.check(ports).into_iter().flatten() {
+                skips.check(kept.read(&[name, port], output));
             }
         }
-        Ok(())
+        skips.finish()
     }
 }
 

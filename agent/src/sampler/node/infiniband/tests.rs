@@ -93,16 +93,19 @@ fn removed_ports_and_devices_disappear() {
 }
 
 #[test]
-fn broken_state_or_rate_is_an_error() {
+fn port_with_a_broken_state_or_rate_costs_only_itself() {
     let fixture = Fixture::new();
+    add_device(&fixture, "mlx4_1");
     for file in ["state", "phys_state", "rate"] {
         let mut reader = fixture.reader(&COLLECTOR);
         let file = format!("{}/{file}", add_device(&fixture, "mlx4_0"));
         for text in [b"".as_slice(), b"4", b"x: y", b"x Gb", b"\xff\0"] {
             fixture.bytes(&file, text);
-            assert!(reader.error().to_string().contains(&file));
+            let samples = reader.samples();
+            let other = samples.iter().filter(|line| line.contains("mlx4_1")).count();
+            assert_eq!((samples.len(), other), (1 + 4, 4), "{samples:#?}");
         }
         fixture.remove(&file);
-        fixture.reader(&COLLECTOR).error();
+        assert_eq!(fixture.samples(&COLLECTOR).len(), 1 + 4);
     }
 }

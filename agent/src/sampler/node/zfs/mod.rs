@@ -11,7 +11,8 @@ use fleetgauge_proto::catalog::FamilyKind;
 use pools::Pools;
 
 use super::column::table;
-use super::files::{KeptFile, malformed};
+use super::files::{KeptFile, parse_existing_file};
+use super::skips::Skips;
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{FoundFamily, Output};
@@ -49,6 +50,7 @@ const FILES: [(&str, &str); 11] = [
 struct Zfs {
     pools: Pools,
     files: Vec<(KeptFile, Found)>,
+    skips: Skips,
 }
 
 impl Zfs {
@@ -57,30 +59,35 @@ impl Zfs {
         let file = |(file, prefix): &(&str, &'static str)| {
             (KeptFile::new(directory.join(file)), Found::new(prefix))
         };
-        Self { files: FILES.iter().map(file).collect(), pools: Pools::new(&directory) }
+        let files = FILES.iter().map(file).collect();
+        Self { pools: Pools::new(&directory), files, skips: Skips::new("zfs") }
     }
 }
 
 impl Source for Zfs {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // Lists the directory: it does not exist unless the module is loaded.
-        self.pools.read(output)?;
-        for (file, found) in &mut self.files {
-            // Each release of OpenZFS has other files.
-            let Some(text) = file.read_if_exists()? else { continue };
-            read_file(text, found, output).map_err(|problem| malformed(file, problem))?;
+        let Self { pools, files, skips } = self;
+        pools.read(skips, output)?;
+        for (file, found) in files {
+            skips.check(read_file(file, found, output));
         }
-        Ok(())
+        skips.finish()
     }
 }
 
-fn read_file(text: &str, found: &mut Found, output: &mut Output) -> Result<(), &'static str> {
-    for row in kstat::rows(text)? {
-        if row.is_number() {
+fn read_file(
+    file: &mut KeptFile,
+    found: &mut Found,
+    output: &mut Output,
+) -> Result<(), SourceError> {
+    // Each release of OpenZFS has other files.
+    parse_existing_file(file, |text| {
+        for row in kstat::rows(text)?.filter(kstat::Row::is_number) {
             found.sample(row.name, &[], row.number()?, output);
         }
-    }
-    Ok(())
+        Ok::<_, &str>(())
+    })
 }
 
 /// Families whose names are made of a prefix and the name of a row.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::super::column::{gauge, unknown};
-use super::super::files::{Entries, Entry, KeptFile, malformed, parse};
+use super::super::files::{Entries, Entry, KeptFile, malformed, parse, parse_existing_file};
+use super::super::skips::Skips;
 use super::{FILES, Found, kstat};
 use crate::sampler::SourceError;
 use crate::tables::{ColumnSpec, Output};
@@ -105,12 +106,16 @@ impl Pools {
     }
 
     /// Lists the directory, and reads the pools.
-    pub(super) fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
+    pub(super) fn read(
+        &mut self,
+        skips: &mut Skips,
+        output: &mut Output,
+    ) -> Result<(), SourceError> {
         let is_pool = |name: &str| FILES.iter().all(|(file, _)| *file != name);
         for Entry { name, kept: pool, .. } in self.pools.list(is_pool)? {
             pool.read_state(name, output);
-            pool.read_io(name, output)?;
-            pool.read_datasets(name, &mut self.found, output)?;
+            skips.check(pool.read_io(name, output));
+            pool.read_datasets(name, &mut self.found, skips, output);
         }
         Ok(())
     }
@@ -137,7 +142,7 @@ impl Pool {
     }
 
     fn read_io(&mut self, pool: &str, output: &mut Output) -> Result<(), SourceError> {
-        let Some(text) = self.io.value() else { return Ok(()) };
+        let Some(text) = self.io.value() else { return Err(SourceError::NothingFound) };
         let mut lines = text.lines();
         let header = lines.find(|line| line.trim_start().starts_with("nread"));
         let (Some(header), Some(numbers)) = (header, lines.next()) else { return Ok(()) };
@@ -159,17 +164,15 @@ impl Pool {
         &mut self,
         pool: &str,
         found: &mut Found,
+        skips: &mut Skips,
         output: &mut Output,
-    ) -> Result<(), SourceError> {
+    ) {
         // The directory also has files that are not pools.
-        let Ok(datasets) = self.datasets.list(|name| name.starts_with("objset-")) else {
-            return Ok(());
-        };
-        for Entry { kept: file, .. } in datasets {
-            let Some(text) = file.read_if_exists()? else { continue };
-            read_dataset(text, pool, found, output).map_err(|problem| malformed(file, problem))?;
+        let datasets = self.datasets.list(|name| name.starts_with("objset-"));
+        for Entry { kept: file, .. } in datasets.into_iter().flatten() {
+            let read = |text: &str| read_dataset(text, pool, found, output);
+            skips.check(parse_existing_file(file, read));
         }
-        Ok(())
     }
 }
 

@@ -83,6 +83,28 @@ fn io_statistics_of_old_releases_are_read_by_column_name() {
 }
 
 #[test]
+fn broken_pool_dataset_or_file_costs_only_itself() {
+    let fixture = Fixture::new();
+    fixture.file(&format!("{ROOT}/bad/io"), "nread nwritten\n1\n");
+    fixture.file(&format!("{ROOT}/bad/objset-0x1"), &kstat("writes 4 1\n"));
+    fixture.file(&format!("{ROOT}/bad/objset-0x2"), &dataset("good", 4));
+    fixture.file(&format!("{ROOT}/tank/io"), "nread nwritten\n1 2\n");
+    fixture.file(&format!("{ROOT}/abdstats"), "binary");
+    fixture.file(&format!("{ROOT}/zil"), &kstat("zil_commit_count 4 10"));
+    assert_eq!(
+        fixture.samples(&COLLECTOR),
+        [
+            "node_zfs_zil_zil_commit_count 10",
+            "node_zfs_zpool_dataset_new_row{dataset=\"good\",zpool=\"bad\"} 7",
+            "node_zfs_zpool_dataset_nwritten{dataset=\"good\",zpool=\"bad\"} 20",
+            "node_zfs_zpool_dataset_writes{dataset=\"good\",zpool=\"bad\"} 4",
+            "node_zfs_zpool_nread{zpool=\"tank\"} 1",
+            "node_zfs_zpool_nwritten{zpool=\"tank\"} 2",
+        ]
+    );
+}
+
+#[test]
 fn datasets_are_read_with_rows_that_are_not_known() {
     let fixture = Fixture::new();
     fixture.file(&format!("{ROOT}/tank/objset-0x1"), &dataset("tank", 4));

@@ -1,0 +1,108 @@
+//! What a reading skips because it is broken: a device, a file or a line costs only itself.
+
+use tracing::{info, warn};
+
+use super::SourceError;
+
+/// What a collector skips in a reading, and the log lines about it.
+#[derive(Debug)]
+pub(super) struct Skips {
+    collector: &'static str,
+    /// The first error of the reading.
+    first: Option<SourceError>,
+    /// Whether the reading has something.
+    has_read: bool,
+    /// Whether the last reading skipped something.
+    is_incomplete: bool,
+}
+
+impl Skips {
+    /// Creates the skips of the collector with this name.
+    pub(super) const fn new(collector: &'static str) -> Self {
+        Self { collector, first: None, has_read: false, is_incomplete: false }
+    }
+
+    /// Returns what was read; `None` if it is broken and has to be skipped.
+    pub(super) fn check<T>(&mut self, read: Result<T, SourceError>) -> Option<T> {
+        match read {
+            Ok(value) => {
+                self.has_read = true;
+                Some(value)
+            }
+            // The device was removed since it was listed.
+            Err(SourceError::NothingFound) => None,
+            Err(error) => {
+                self.skip(error);
+                None
+            }
+        }
+    }
+
+    /// Notes that something is skipped, because of this error.
+    pub(super) fn skip(&mut self, error: SourceError) {
+        self.first.get_or_insert(error);
+    }
+
+    /// Ends a reading. Logs the first error, once until a reading skips nothing.
+    ///
+    /// # Errors
+    /// All that the host has is broken: the first error.
+    pub(super) fn finish(&mut self) -> Result<(), SourceError> {
+        let (source, first) = (self.collector, self.first.take());
+        let has_read = std::mem::take(&mut self.has_read);
+        let was_incomplete = std::mem::replace(&mut self.is_incomplete, first.is_some());
+        match first {
+            Some(error) if !has_read => {
+                // The error is logged as that of the source.
+                self.is_incomplete = false;
+                return Err(error);
+            }
+            Some(cause) if !was_incomplete => warn!(source, %cause, "source incomplete"),
+            None if was_incomplete => info!(source, "source complete"),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_log::Log;
+
+    #[test]
+    fn first_error_is_logged_once_until_nothing_is_skipped() {
+        let log = Log::default();
+        let _guard = log.install();
+        let mut skips = Skips::new("nvme");
+        let mut read = |devices: &[Result<u8, &str>]| {
+            for device in devices {
+                let checked = skips.check(device.map_err(SourceError::new));
+                assert_eq!(checked, device.ok());
+            }
+            skips.finish()
+        };
+        for _ in 0..2 {
+            assert_eq!(read(&[Ok(1), Err("first"), Err("second"), Ok(2)]), Ok(()));
+        }
+        assert_eq!(read(&[Ok(1)]), Ok(()));
+        assert_eq!(read(&[]), Ok(()));
+        assert_eq!(read(&[Err("third"), Ok(1)]), Ok(()));
+        assert_eq!(read(&[Err("fourth")]), Err(SourceError::new("fourth")));
+        assert_eq!(
+            log.lines(),
+            [
+                "WARN source incomplete source=\"nvme\" cause=first",
+                "INFO source complete source=\"nvme\"",
+                "WARN source incomplete source=\"nvme\" cause=third",
+            ]
+        );
+    }
+
+    #[test]
+    fn removed_device_is_no_error() {
+        let mut skips = Skips::new("nvme");
+        assert_eq!(skips.check::<()>(Err(SourceError::NothingFound)), None);
+        assert_eq!(skips.finish(), Ok(()));
+    }
+}
