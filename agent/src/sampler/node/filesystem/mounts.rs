@@ -15,6 +15,13 @@ use super::super::{NodeOptions, SourceError};
 /// Maximum number of selected mounts. Further ones are ignored.
 const MAX_MOUNTS: usize = 10_000;
 
+/// Filesystem types whose statfs(2) only reads numbers that the kernel has in memory, and waits
+/// neither for a disk nor for a server.
+const PROMPT_TYPES: [&[u8]; 6] = [b"ext2", b"ext3", b"ext4", b"ramfs", b"tmpfs", b"xfs"];
+/// Further filesystem types whose directories the kernel walks without a server or a program.
+const LOCAL_TYPES: [&[u8]; 8] =
+    [b"btrfs", b"devtmpfs", b"erofs", b"overlay", b"proc", b"squashfs", b"sysfs", b"zfs"];
+
 /// A mount that is selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
@@ -32,6 +39,9 @@ pub(super) struct Mount {
     pub(super) minor: Box<str>,
     /// Whether the mount or its filesystem is read-only.
     pub(super) read_only: bool,
+    /// Whether asking it cannot hang: it has one of [`PROMPT_TYPES`], and no mount at its path or
+    /// above it can hang. A mount is asked by its path, which may lead through others.
+    pub(super) is_prompt: bool,
 }
 
 /// The mounts, parsed again only when the file has changed.
@@ -96,25 +106,34 @@ impl MountTable {
                 self.bytes.clear();
                 return Err(error);
             }
-            self.mounts = self.select(lines());
+            self.mounts = self.select(lines);
         }
         Ok(Arc::clone(&self.mounts))
     }
 
-    fn select<'a>(&self, lines: impl Iterator<Item = Line<'a>>) -> Arc<[Mount]> {
+    fn select<'a, L: Iterator<Item = Line<'a>>>(&self, lines: impl Fn() -> L) -> Arc<[Mount]> {
+        // Also of mounts that are not selected.
+        let hanging: HashSet<PathBuf> = lines()
+            .filter(|line| !PROMPT_TYPES.contains(&line.fs_type))
+            .filter(|line| !LOCAL_TYPES.contains(&line.fs_type))
+            .map(|line| self.path(&line))
+            .collect();
         let mut seen = HashSet::new();
-        let mounts = lines.filter_map(|line| self.mount(&line)).filter(|mount| {
+        let mounts = lines().filter_map(|line| self.mount(&line)).filter(|mount| {
             seen.insert([&mount.device, &mount.mount_point, &mount.fs_type].map(Clone::clone))
         });
-        mounts.take(MAX_MOUNTS).collect()
+        let mut mounts: Vec<_> = mounts.take(MAX_MOUNTS).collect();
+        for mount in mounts.iter_mut().filter(|mount| mount.is_prompt) {
+            mount.is_prompt = !mount.path.ancestors().any(|path| hanging.contains(path));
+        }
+        mounts.into()
     }
 
     /// Returns the mount in a line; `None` if it is not selected.
     fn mount(&self, line: &Line<'_>) -> Option<Mount> {
         let text = |bytes| Box::from(&*String::from_utf8_lossy(bytes));
         let fs_type: Box<str> = text(line.fs_type);
-        let mount_point = PathBuf::from(OsString::from_vec(unescape(line.mount_point)));
-        let mount_point = on_host(self.options.root(), mount_point);
+        let mount_point = self.mount_point(line);
         let shown: Box<str> = mount_point.to_string_lossy().into();
         if !self.mount_points.selects(&shown) || !self.fs_types.selects(&fs_type) {
             return None;
@@ -127,7 +146,19 @@ impl MountTable {
             major: line.major.to_string().into(),
             minor: line.minor.to_string().into(),
             read_only: line.read_only,
+            is_prompt: PROMPT_TYPES.contains(&line.fs_type),
         })
+    }
+
+    /// Returns the mount point on the host.
+    fn mount_point(&self, line: &Line<'_>) -> PathBuf {
+        let mount_point = PathBuf::from(OsString::from_vec(unescape(line.mount_point)));
+        on_host(self.options.root(), mount_point)
+    }
+
+    /// Returns the path of the mount point for this process.
+    fn path(&self, line: &Line<'_>) -> PathBuf {
+        self.options.rootfs(self.mount_point(line))
     }
 }
 

@@ -1,11 +1,10 @@
 //! Asks mounts for their usage on worker threads, so that a mount that hangs costs only itself.
 //!
-//! Mounts of [`PROMPT_TYPES`] are asked at once, without a worker: waking one costs more than all
-//! their answers. One worker asks all other mounts, one after another. When a mount does not answer
-//! in time, its worker
-//! is left to it and another worker goes on with the next mount. No reading waits for that mount
-//! again: each takes the answer that came since the last one, if any, and then asks anew. The
-//! worker ends when its mount answers in time again.
+//! [Prompt](Mount::is_prompt) mounts are asked at once, without a worker: waking one costs more than
+//! all their answers. One worker asks all other mounts, one after another. When a mount does not
+//! answer in time, its worker is left to it and another worker goes on with the next mount. No
+//! reading waits for that mount again: each takes the answer that came since the last one, if any,
+//! and then asks anew. The worker ends when its mount answers in time again.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,9 +22,6 @@ pub(super) const TIMEOUT: Duration = Duration::from_millis(400);
 /// Maximum number of workers, with those of slow mounts. The last one does not ask mounts of the
 /// filesystem types that are slow: all mounts of a dead server hang.
 pub(super) const MAX_WORKERS: usize = 4;
-/// Filesystem types whose statfs(2) only reads numbers that the kernel has in memory, and waits
-/// neither for a disk nor for a server.
-const PROMPT_TYPES: [&str; 6] = ["ext2", "ext3", "ext4", "ramfs", "tmpfs", "xfs"];
 /// Stack size of a worker, in bytes. It only calls `statfs`.
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -143,7 +139,7 @@ impl StatWorkers {
         outcomes.clear();
         outcomes.resize(mounts.len(), Outcome::NotAsked);
         for (outcome, mount) in outcomes.iter_mut().zip(&**mounts) {
-            if is_prompt(mount) {
+            if mount.is_prompt {
                 *outcome = (self.calls.stat)(&mount.path).into();
             }
         }
@@ -183,16 +179,12 @@ impl StatWorkers {
     fn asks(&self, mount: &Mount) -> bool {
         let is_last = self.slow.len() + 1 == MAX_WORKERS;
         let is_alike = |slow: &SlowMount| is_last && slow.fs_type == mount.fs_type;
-        !is_prompt(mount) && self.slow(mount).is_none() && !self.slow.iter().any(is_alike)
+        !mount.is_prompt && self.slow(mount).is_none() && !self.slow.iter().any(is_alike)
     }
 
     fn slow(&self, mount: &Mount) -> Option<&SlowMount> {
         self.slow.iter().find(|slow| slow.path == mount.path)
     }
-}
-
-fn is_prompt(mount: &Mount) -> bool {
-    PROMPT_TYPES.contains(&&*mount.fs_type)
 }
 
 impl SlowMount {

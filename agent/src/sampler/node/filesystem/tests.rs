@@ -315,6 +315,31 @@ fn filesystems_that_cannot_hang_are_asked_without_a_worker() {
 }
 
 #[test]
+fn mount_below_or_under_one_that_hangs_is_asked_by_a_worker() {
+    let mountinfo = "26 1 0:26 / / rw - overlay overlay rw
+27 26 8:1 / /over rw - ext4 /dev/sda1 rw
+28 27 0:40 / /over rw - nfs4 server:/over rw
+29 26 0:41 / /auto rw - autofs systemd-1 rw
+30 29 8:2 / /auto/disk rw - xfs /dev/sda2 rw
+31 26 8:3 / /automatic rw - ext4 /dev/sda3 rw
+32 26 0:42 / /run rw - tmpfs tmpfs rw
+";
+    let mut host = Host::new(mountinfo, &[("/over", Does::Hang), ("/auto/disk", Does::Hang)]);
+    for _ in 0..3 {
+        assert_eq!(
+            host.errors(),
+            [
+                "/auto/disk: mountpoint timeout",
+                "/automatic: ",
+                "/over: mountpoint timeout",
+                "/over: mountpoint timeout",
+                "/run: ",
+            ]
+        );
+    }
+}
+
+#[test]
 fn same_mount_is_asked_once_and_broken_lines_are_skipped() {
     let mut mountinfo = MOUNTINFO.to_owned() + MOUNTINFO;
     mountinfo += "\n31 26 8:1 / /short rw - ext4\n32 26 x:1 / /x rw - ext4 x rw\nno\n \n";
