@@ -91,11 +91,9 @@ fn include_and_exclude_select_devices() {
         samples.iter().map(|line| line.split('"').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(devices(&[("diskstats.device-exclude", "^(sda|dm)")]), ["loop0"]);
-    assert_eq!(devices(&[("diskstats.device-include", "^sd")]), ["sda"]);
-    assert_eq!(
-        devices(&[("diskstats.device-include", "^sd"), ("diskstats.device-exclude", "")]),
-        ["sda", "sda1"]
-    );
+    let include = ("diskstats.device-include", "^sd");
+    assert_eq!(devices(&[include]), ["sda", "sda1"], "it replaces the default of the other one");
+    assert_eq!(devices(&[include, ("diskstats.device-exclude", "1$")]), ["sda"]);
 }
 
 #[test]

@@ -127,10 +127,12 @@ impl NodeOptions {
         self.text(name) == "true"
     }
 
-    /// Returns the filter of two options with patterns. An empty name: the collector has no such
-    /// option.
+    /// Returns the filter of two options with patterns. An include pattern replaces the default of
+    /// the exclude pattern. An empty name: the collector has no such option.
     pub(super) fn filter(&self, include: &str, exclude: &str) -> Filter {
-        Filter::new(self.pattern(include), self.pattern(exclude))
+        let include = self.pattern(include);
+        let is_replaced = include.is_some() && !self.0.values.contains_key(exclude);
+        Filter::new(include, if is_replaced { None } else { self.pattern(exclude) })
     }
 
     /// Returns the pattern of an option; `None` if it is empty.

@@ -16,7 +16,6 @@ use std::time::Instant;
 use rustix::io::{Errno, retry_on_intr};
 
 use super::column::{gauge, table};
-use super::filter::Filter;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -87,10 +86,8 @@ struct Filesystems {
 
 impl Filesystems {
     fn new(options: &NodeOptions, calls: Calls) -> Self {
-        let mount_points = filter(options, POINTS_INCLUDE, POINTS_EXCLUDE, EXCLUDED_POINTS);
-        let fs_types = filter(options, TYPES_INCLUDE, TYPES_EXCLUDE, EXCLUDED_TYPES);
         Self {
-            mounts: MountTable::new(options, mount_points, fs_types),
+            mounts: MountTable::new(options),
             workers: StatWorkers::new(calls),
             outcomes: Vec::new(),
         }
@@ -126,13 +123,6 @@ fn write(mount: &Mount, outcome: Outcome, output: &mut Output) {
     };
     let row = output.row(USAGE, &[device, mount_point, fs_type, &error]);
     row[..2].copy_from_slice(&[1.0, read_only]);
-}
-
-/// Returns the filter of two options. An include pattern replaces the default exclude pattern.
-fn filter(options: &NodeOptions, include: &str, exclude: &str, default: &str) -> Filter {
-    let is_default = options.text(exclude) == default;
-    let includes = !options.text(include).is_empty();
-    options.filter(include, if includes && is_default { "" } else { exclude })
 }
 
 /// Asks the filesystem at a path.

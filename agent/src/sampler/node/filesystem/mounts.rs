@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::super::files::KeptFile;
 use super::super::filter::Filter;
 use super::super::{NodeOptions, SourceError};
+use super::{POINTS_EXCLUDE, POINTS_INCLUDE, TYPES_EXCLUDE, TYPES_INCLUDE};
 
 /// Maximum number of selected mounts. Further ones are ignored.
 const MAX_MOUNTS: usize = 10_000;
@@ -69,11 +70,11 @@ struct Line<'a> {
 
 impl MountTable {
     /// Creates a table of the mounts whose mount point and filesystem type are selected.
-    pub(super) fn new(options: &NodeOptions, mount_points: Filter, fs_types: Filter) -> Self {
+    pub(super) fn new(options: &NodeOptions) -> Self {
         Self {
             options: options.clone(),
-            mount_points,
-            fs_types,
+            mount_points: options.filter(POINTS_INCLUDE, POINTS_EXCLUDE),
+            fs_types: options.filter(TYPES_INCLUDE, TYPES_EXCLUDE),
             of_init: KeptFile::new(options.procfs("1/mountinfo")),
             of_self: KeptFile::new(options.procfs("self/mountinfo")),
             bytes: Vec::new(),
