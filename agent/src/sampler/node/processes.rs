@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use super::column::{gauge, table};
-use super::files::{Directory, KeptFile};
+use super::files::{Directory, KeptFile, number};
+use super::skips::Skips;
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -56,21 +57,16 @@ struct Processes {
     max_threads: KeptFile,
     max_processes: KeptFile,
     max_tasks: usize,
-    /// Ids of the processes of a reading, and of the threads of a process.
+    // Of a reading, to be reused: ids, what their files say, and the threads of a process.
     pids: Vec<u32>,
+    processes: Vec<(u32, Stat)>,
     tids: Vec<u32>,
     path: OsString,
+    skips: Skips,
 }
 
-/// Numbers of a reading.
-struct Counts {
-    pids: usize,
-    threads: u64,
-    process_states: [u32; 128],
-    thread_states: [u32; 128],
-    /// Number of processes and threads that may still be read.
-    left: usize,
-}
+/// Number of processes or threads in each state, by its letter.
+type States = [u32; 128];
 
 /// What a `stat` file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,24 +78,27 @@ struct Stat {
 
 impl Source for Processes {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let counts = self.count()?;
-        let limit = |file: &mut KeptFile| {
-            let text = file.read()?.trim();
-            let number: Option<u64> = text.parse().ok();
-            let broken = || SourceError::new(format_args!("{}: no number", file.path().display()));
-            number.map(|number| number as f64).ok_or_else(broken)
-        };
-        let limits = [limit(&mut self.max_threads)?, limit(&mut self.max_processes)?];
-        let totals = [counts.threads as f64, limits[0], counts.pids as f64, limits[1]];
+        self.read_processes()?;
+        let limits = [number(&mut self.max_threads)?, number(&mut self.max_processes)?];
+        let (mut states, mut threads) = ([0; 128], 0_u64);
+        for (_, stat) in &self.processes {
+            add(&mut states, stat.state);
+            threads = threads.saturating_add(stat.threads);
+        }
+        let totals = [threads as f64, limits[0], self.processes.len() as f64, limits[1]];
         output.row(TOTALS, &[]).copy_from_slice(&totals);
-        write(PROCESS_STATES, &counts.process_states, output);
-        write(THREAD_STATES, &counts.thread_states, output);
-        Ok(())
+        write(PROCESS_STATES, &states, output);
+        self.skips.check(Ok(()));
+        let states = self.thread_states();
+        if let Some(states) = self.skips.check(states) {
+            write(THREAD_STATES, &states, output);
+        }
+        self.skips.finish()
     }
 }
 
 /// Writes the states that exist.
-fn write(table: usize, states: &[u32], output: &mut Output) {
+fn write(table: usize, states: &States, output: &mut Output) {
     for (state, count) in (0_u8..).zip(states).filter(|(_, count)| **count > 0) {
         let mut text = [0; 4];
         let state = char::from(state).encode_utf8(&mut text);
@@ -116,67 +115,69 @@ impl Processes {
             max_processes: KeptFile::new(options.procfs("sys/kernel/pid_max")),
             max_tasks,
             pids: Vec::new(),
+            processes: Vec::new(),
             tids: Vec::new(),
             path: OsString::new(),
+            skips: Skips::new("processes"),
         }
     }
 
-    fn count(&mut self) -> Result<Counts, SourceError> {
-        let mut counts = Counts {
-            pids: 0,
-            threads: 0,
-            process_states: [0; 128],
-            thread_states: [0; 128],
-            left: self.max_tasks,
-        };
+    /// Reads all processes.
+    fn read_processes(&mut self) -> Result<(), SourceError> {
         let failed = |error| SourceError::new(format_args!("{}: {error}", self.procfs.display()));
         list(&mut self.directory, &mut self.pids, self.max_tasks).map_err(failed)?;
-        let pids = std::mem::take(&mut self.pids);
-        let counted = pids.iter().try_for_each(|pid| self.count_process(*pid, &mut counts));
-        self.pids = pids;
-        counted.map(|()| counts)
+        if self.pids.len() > self.max_tasks {
+            return Err(self.too_many("processes"));
+        }
+        self.processes.clear();
+        for at in 0..self.pids.len() {
+            let pid = self.pids[at];
+            if let Some(stat) = self.stat(format_args!("/{pid}/stat"))? {
+                self.processes.push((pid, stat));
+            }
+        }
+        Ok(())
     }
 
-    fn count_process(&mut self, pid: u32, counts: &mut Counts) -> Result<(), SourceError> {
-        let Some(stat) = self.stat(format_args!("/{pid}/stat"), counts)? else { return Ok(()) };
-        counts.pids += 1;
-        counts.threads = counts.threads.saturating_add(stat.threads);
-        add(&mut counts.process_states, stat.state);
-        if stat.threads <= 1 {
-            // The state of the only thread is that of the process.
-            add(&mut counts.thread_states, stat.state);
-            return Ok(());
+    /// Counts the threads of the processes by state. Reads none if they are too many.
+    fn thread_states(&mut self) -> Result<States, SourceError> {
+        let mut left = self.max_tasks.saturating_sub(self.processes.len());
+        let others = self.processes.iter().map(|(_, stat)| stat.threads.saturating_sub(1));
+        if others.fold(0, u64::saturating_add) > left as u64 {
+            return Err(self.too_many("processes and threads"));
         }
-        self.set_path(format_args!("/{pid}/task"));
-        match list(&mut Directory::new(&self.path), &mut self.tids, counts.left) {
-            Err(error) if is_gone(&error) => return Ok(()),
-            listed => listed.map_err(|error| self.error(&error))?,
-        }
-        let tids = std::mem::take(&mut self.tids);
-        let mut count_thread = |tid: u32| {
-            let read = if tid == pid {
-                Some(stat)
-            } else {
-                self.stat(format_args!("/{pid}/task/{tid}/stat"), counts)?
-            };
-            if let Some(stat) = read {
-                add(&mut counts.thread_states, stat.state);
+        let mut states = [0; 128];
+        for at in 0..self.processes.len() {
+            let (pid, stat) = self.processes[at];
+            if stat.threads <= 1 {
+                // The state of the only thread is that of the process.
+                add(&mut states, stat.state);
+                continue;
             }
-            Ok(())
-        };
-        let counted = tids.iter().try_for_each(|tid| count_thread(*tid));
-        self.tids = tids;
-        counted
+            self.set_path(format_args!("/{pid}/task"));
+            match list(&mut Directory::new(&self.path), &mut self.tids, left) {
+                Err(error) if is_gone(&error) => continue,
+                listed => listed.map_err(|error| self.error(&error))?,
+            }
+            for at in 0..self.tids.len() {
+                let tid = self.tids[at];
+                let mut read = Some(stat);
+                if tid != pid {
+                    // More may have been started since the process was read.
+                    let rest = left.checked_sub(1);
+                    left = rest.ok_or_else(|| self.too_many("processes and threads"))?;
+                    read = self.stat(format_args!("/{pid}/task/{tid}/stat"))?;
+                }
+                if let Some(stat) = read {
+                    add(&mut states, stat.state);
+                }
+            }
+        }
+        Ok(states)
     }
 
     /// Reads a `stat` file; `None` if the process or thread has ended.
-    fn stat(
-        &mut self,
-        file: Arguments<'_>,
-        counts: &mut Counts,
-    ) -> Result<Option<Stat>, SourceError> {
-        let too_many = || SourceError::new(format_args!("more than {} tasks", self.max_tasks));
-        counts.left = counts.left.checked_sub(1).ok_or_else(too_many)?;
+    fn stat(&mut self, file: Arguments<'_>) -> Result<Option<Stat>, SourceError> {
         self.set_path(file);
         let mut buffer = [0; BUFFER_BYTES];
         match File::open(&self.path).and_then(|mut file| file.read(&mut buffer)) {
@@ -187,6 +188,11 @@ impl Processes {
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(self.error(&error)),
         }
+    }
+
+    fn too_many(&self, what: &str) -> SourceError {
+        let Self { procfs, max_tasks, .. } = self;
+        SourceError::new(format_args!("{}: more than {max_tasks} {what}", procfs.display()))
     }
 
     fn set_path(&mut self, file: Arguments<'_>) {
@@ -214,7 +220,7 @@ fn list(directory: &mut Directory, numbers: &mut Vec<u32>, max: usize) -> io::Re
     })
 }
 
-fn add(states: &mut [u32; 128], state: u8) {
+fn add(states: &mut States, state: u8) {
     if let Some(count) = states.get_mut(usize::from(state)) {
         *count += 1;
     }
