@@ -1,5 +1,6 @@
 //! The socket of netlink.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -32,6 +33,8 @@ pub(in crate::sampler::node) struct Connection {
     socket: Option<OwnedFd>,
     buffer: Box<[u8]>,
     sequence: u32,
+    /// Devices of a dump, to be reused.
+    pub(super) seen: HashSet<i32>,
 }
 
 impl Connection {
@@ -53,7 +56,7 @@ impl Connection {
             options.procfs("") == Path::new("/proc") && options.sysfs("") == Path::new("/sys");
         let socket = is_own_host.then(|| open(protocol).ok()).flatten()?;
         let buffer = vec![0; BUFFER_BYTES].into();
-        Some(Self { protocol, socket: Some(socket), buffer, sequence: 0 })
+        Some(Self { protocol, socket: Some(socket), buffer, sequence: 0, seen: HashSet::new() })
     }
 
     /// Asks for a dump. `each` gets the payloads of messages of the type `answer`. A dump during

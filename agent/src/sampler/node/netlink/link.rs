@@ -1,6 +1,7 @@
 //! Network devices and their statistics: `RTM_GETLINK`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::Connection;
 use super::message::{Attributes, i32_at, push_attribute, u16_at, u32_at, u64_at};
@@ -53,7 +54,8 @@ pub(in crate::sampler::node) struct Link<'a> {
     pub(in crate::sampler::node) statistics: Statistics,
 }
 
-/// Asks for all devices. Statistics cost more than everything else.
+/// Asks for all devices. Statistics cost more than everything else. Of a device that a kernel before
+/// 6.10 repeats, because others were added during the dump, the first message counts.
 ///
 /// # Errors
 /// The kernel does not answer.
@@ -62,11 +64,20 @@ pub(in crate::sampler::node) fn dump_links(
     with_statistics: bool,
     mut each: impl FnMut(&Link<'_>),
 ) -> Result<(), SourceError> {
-    connection.dump(GET_LINK, &request(with_statistics), |payload| {
-        if let Some(link) = Link::parse(payload) {
+    let mut seen = std::mem::take(&mut connection.seen);
+    seen.clear();
+    let dumped = connection.dump(GET_LINK, &request(with_statistics), |payload| {
+        if let Some(link) = first(payload, &mut seen) {
             each(&link);
         }
-    })
+    });
+    connection.seen = seen;
+    dumped
+}
+
+/// Parses a device; `None` if it was seen before.
+fn first<'a>(payload: &'a [u8], seen: &mut HashSet<i32>) -> Option<Link<'a>> {
+    Link::parse(payload).filter(|link| seen.insert(link.index))
 }
 
 /// Returns the payload of a request: `ifinfomsg` and attributes.
@@ -159,6 +170,15 @@ mod tests {
         assert_eq!(link.address, [2, 0, 0, 0, 0, 1]);
         assert_eq!((link.statistics[0], link.statistics[22]), (Some(1), Some(23)));
         assert_eq!(link.statistics[23], None, "not known to an old kernel");
+    }
+
+    #[test]
+    fn repeated_device_is_skipped() {
+        let payload = payload(&[(3, b"eth0\0")]);
+        let mut seen = HashSet::new();
+        assert!(first(&payload[..12], &mut seen).is_none(), "truncated");
+        assert_eq!(first(&payload, &mut seen).unwrap().name, "eth0");
+        assert_eq!(first(&payload, &mut seen), None);
     }
 
     #[test]
