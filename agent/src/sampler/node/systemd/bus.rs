@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use zbus::{Connection, Message, ObjectPath, Variant};
 
-/// Longest time that systemd may take for one answer.
-const CALL_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest time of a whole reading. It makes hundreds of calls.
-const READING_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::sampler::MAX_ROUND;
+
+/// Longest time of a reading, which makes hundreds of calls: no round waits longer.
+const TIMEOUT: Duration = MAX_ROUND;
 
 const DESTINATION: &str = "org.freedesktop.systemd1";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
@@ -137,10 +137,9 @@ impl SystemBus {
         let Self { connection: Some(connection), runtime, deadline } = self else {
             return Err(CallError::Failed("not connected".to_owned()));
         };
-        let left = deadline.saturating_duration_since(Instant::now()).min(CALL_TIMEOUT);
         let called = runtime.block_on(async {
             let (to, interface) = (Some(DESTINATION), Some(interface));
-            tokio::time::timeout(left, async {
+            tokio::time::timeout_at((*deadline).into(), async {
                 match property {
                     Some(body) => connection.call_method(to, path, interface, method, &body).await,
                     None => connection.call_method(to, path, interface, method, &()).await,
@@ -163,12 +162,13 @@ impl SystemBus {
 
 impl Systemd for SystemBus {
     fn begin(&mut self) -> Result<(), CallError> {
-        self.deadline = Instant::now() + READING_TIMEOUT;
+        self.deadline = Instant::now() + TIMEOUT;
         if self.connection.as_ref().is_some_and(|connection| !connection.is_closed()) {
             return Ok(());
         }
         let connected = self.runtime.block_on(async {
-            tokio::time::timeout(CALL_TIMEOUT, zbus::connection::Builder::system().build()).await
+            let connect = zbus::connection::Builder::system().build();
+            tokio::time::timeout_at(self.deadline.into(), connect).await
         });
         let connected = connected.unwrap_or(Err(zbus::Error::Failure("timed out".into())));
         self.connection = Some(connected.map_err(|error| {
