@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::column::{counter, gauge, table};
 use super::files::{Entries, Entry, KeptFile, malformed, parse, parse_file};
+use super::number::numbered;
 use super::skips::Skips;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
@@ -199,7 +200,8 @@ impl CacheSet {
         output: &mut Output,
     ) -> Result<(), SourceError> {
         read_files(&mut self.files, &CACHE_SET, skips, output.row(CACHE_SET_TABLE, &[uuid]));
-        let devices = self.backing_devices.list_if_exists(|name| is_numbered(name, "bdev"))?;
+        let devices =
+            self.backing_devices.list_if_exists(|name| numbered(name, "bdev").is_some())?;
         for Entry { name, kept: device, .. } in devices {
             let labels = &[uuid, name];
             read_files(&mut device.files, &BACKING, skips, output.row(BACKING_TABLE, labels));
@@ -208,7 +210,8 @@ impl CacheSet {
                 parse_size(text.strip_suffix("/sec").unwrap_or(text))
             }));
         }
-        let devices = self.cache_devices.list_if_exists(|name| is_numbered(name, "cache"))?;
+        let devices =
+            self.cache_devices.list_if_exists(|name| numbered(name, "cache").is_some())?;
         for Entry { name, kept: device, .. } in devices {
             let labels = &[uuid, name];
             read_files(&mut device.files, &CACHE, skips, output.row(CACHE_TABLE, labels));
@@ -221,11 +224,6 @@ impl CacheSet {
         }
         Ok(())
     }
-}
-
-/// Returns whether this is the name of a device: `bdev0`.
-fn is_numbered(name: &str, kind: &str) -> bool {
-    name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Returns the files of columns.

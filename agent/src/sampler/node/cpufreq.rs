@@ -2,6 +2,7 @@
 
 use super::column::{gauge, table};
 use super::files::{Device, DeviceFiles, KeptFile};
+use super::number::numbered;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -96,8 +97,7 @@ fn read_cpu(cpu: &mut Device, governor: &str, output: &mut Output) {
 
 /// Returns the number of a CPU's directory, such as `cpu12`.
 fn number(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix("cpu")?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    numbered(name, "cpu")?.parse().ok()
 }
 
 /// Returns whether a list such as `0-3,7` contains a CPU.

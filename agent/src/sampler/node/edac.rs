@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::column::{counter, table};
 use super::files::{Device, DeviceFiles, Directory, KeptFile};
+use super::number::numbered;
 use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
@@ -77,12 +78,12 @@ impl Source for Edac {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let Self { controllers, rows, skips } = self;
         rows.values_mut().for_each(|rows| rows.seen = false);
-        let controllers = match controllers.list(|name| number(name, "mc").is_some()) {
+        let controllers = match controllers.list(|name| numbered(name, "mc").is_some()) {
             Err(SourceError::NothingFound) => &mut [],
             controllers => controllers?,
         };
         for controller in controllers {
-            let label = number(controller.name(), "mc").unwrap_or_default().to_owned();
+            let label = numbered(controller.name(), "mc").unwrap_or_default().to_owned();
             if let Some(counts) = skips.check(counts(controller, CONTROLLER_FILES)) {
                 let [corrected, uncorrected, corrected_elsewhere, uncorrected_elsewhere] = counts;
                 output.row(0, &[&label]).copy_from_slice(&[corrected, uncorrected]);
@@ -115,10 +116,10 @@ impl Rows {
         output: &mut Output,
     ) -> Result<(), SourceError> {
         self.seen = true;
-        let rows = self.rows.list(|name| number(name, "csrow").is_some())?;
+        let rows = self.rows.list(|name| numbered(name, "csrow").is_some())?;
         self.channels.retain(|name, _| rows.iter().any(|row| row.name() == name));
         for row in rows {
-            let label = number(row.name(), "csrow").unwrap_or_default().to_owned();
+            let label = numbered(row.name(), "csrow").unwrap_or_default().to_owned();
             if let Some(counts) = skips.check(counts(row, ROW_FILES)) {
                 output.row(1, &[controller, &label]).copy_from_slice(&counts);
             }
@@ -159,7 +160,7 @@ fn channels(row: &Path) -> Vec<Channel> {
     let mut channels = Vec::new();
     let file = |channel: &str, file| KeptFile::new(row.join(format!("ch{channel}_{file}")));
     let listed = Directory::new(row).list(|name| {
-        let channel = name.strip_suffix("_ce_count").and_then(|name| number(name, "ch"));
+        let channel = name.strip_suffix("_ce_count").and_then(|name| numbered(name, "ch"));
         if let Some(channel) = channel.filter(|_| channels.len() < MAX_CHANNELS) {
             channels.push(Channel {
                 number: channel.to_owned(),
@@ -177,12 +178,6 @@ fn channels(row: &Path) -> Vec<Channel> {
 /// Returns the label of a memory module as node_exporter shows it.
 fn module_label(label: &str) -> String {
     label.replace('#', "").replace("csrow", "_csrow").replace("channel", "_channel")
-}
-
-/// Returns the number after a prefix, such as `12` of `csrow12`.
-fn number<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
-    let digits = name.strip_prefix(prefix)?;
-    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
 }
 
 fn counts<const N: usize>(device: &mut Device, files: [&str; N]) -> Result<[f64; N], SourceError> {

@@ -6,6 +6,7 @@ use fleetgauge_proto::report::ABSENT;
 
 use super::column::{gauge, table};
 use super::files::{Entries, Entry, KeptFile, parse};
+use super::number::numbered;
 use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
@@ -153,8 +154,7 @@ fn number_or_zero(file: &mut KeptFile) -> Result<f64, SourceError> {
 fn id(name: &str) -> Option<&str> {
     let (subsystem, rest) = name.strip_prefix("nvme")?.split_once('c')?;
     let (controller, id) = rest.split_once('n')?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(subsystem) && is_number(controller) && is_number(id)).then_some(id)
+    [subsystem, controller, id].into_iter().all(|text| numbered(text, "").is_some()).then_some(id)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::column::{counter, gauge, table};
 use super::files::DeviceFiles;
 use super::filter::Filter;
+use super::number::numbered;
 use super::{Collector, NodeOption, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -77,8 +78,7 @@ impl Source for Tapes {
 
 /// Returns whether this is a tape drive. Other names (`nst0`, `st0a`) are its other device files.
 fn is_drive(name: &str) -> bool {
-    let number = name.strip_prefix("st").unwrap_or_default();
-    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    numbered(name, "st").is_some()
 }
 
 #[cfg(test)]

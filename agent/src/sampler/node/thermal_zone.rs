@@ -2,6 +2,7 @@
 
 use super::column::{gauge, table};
 use super::files::{Device, DeviceFiles};
+use super::number::numbered;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -59,8 +60,7 @@ fn existing<'a>(
     devices: &'a mut DeviceFiles,
     prefix: &str,
 ) -> Result<&'a mut [Device], SourceError> {
-    let is_number = |name: &str| name.starts_with(|c: char| c.is_ascii_digit());
-    match devices.list(|name| name.strip_prefix(prefix).is_some_and(is_number)) {
+    match devices.list(|name| numbered(name, prefix).is_some()) {
         Err(SourceError::NothingFound) => Ok(&mut []),
         devices => devices,
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{CORES, ISOLATED, MAX_CPUS, ONLINE, PACKAGES};
 use crate::sampler::node::NodeOptions;
 use crate::sampler::node::files::{Directory, KeptFile};
-use crate::sampler::node::number::{cpu_list, whole};
+use crate::sampler::node::number::{cpu_list, numbered, whole};
 use crate::tables::Output;
 
 /// Reads files of CPUs. Which files exist changes only when a CPU goes online or offline: only then
@@ -118,8 +118,7 @@ impl CpuDevices {
 
 /// Returns the number of a CPU, as text, of the name of its directory.
 fn cpu_number(name: &str) -> Option<&str> {
-    let number = name.strip_prefix("cpu")?;
-    (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(number)
+    numbered(name, "cpu")
 }
 
 /// Reads a file with a number.
