@@ -34,6 +34,32 @@ impl Every {
     }
 }
 
+/// Limit on how often something is done: in every nth reading.
+#[derive(Debug)]
+pub(super) struct EveryNth {
+    readings: u32,
+    left: u32,
+}
+
+impl EveryNth {
+    /// Creates a limit to one in this number of readings. It is due at once.
+    pub(super) const fn new(readings: u32) -> Self {
+        Self { readings, left: 0 }
+    }
+
+    /// Returns whether it is due in this reading.
+    pub(super) const fn is_due(&mut self) -> bool {
+        let is_due = self.left == 0;
+        self.left = if is_due { self.readings } else { self.left }.saturating_sub(1);
+        is_due
+    }
+
+    /// Makes it due in the next reading.
+    pub(super) const fn set_due(&mut self) {
+        self.left = 0;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +72,17 @@ mod tests {
         assert!(!every.is_due_at(start + RARELY / 2));
         assert!(every.is_due_at(start + RARELY));
         assert!(!every.is_due_at(start + RARELY * 3 / 2));
+    }
+
+    #[test]
+    fn it_is_due_in_every_nth_reading() {
+        let mut every = EveryNth::new(3);
+        let due: Vec<_> = (0..7).map(|_| every.is_due()).collect();
+        assert_eq!(due, [true, false, false, true, false, false, true]);
+        every.set_due();
+        assert!(every.is_due());
+        assert!(!every.is_due());
+        let mut always = EveryNth::new(0);
+        assert!(always.is_due() && always.is_due());
     }
 }

@@ -20,6 +20,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use self::chip::{Chip, Sensor, chip_label, distinct_label};
+use super::every::EveryNth;
 use super::files::Directory;
 use super::filter::Filter;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
@@ -55,7 +56,7 @@ struct HardwareMonitor {
     chips: Filter,
     sensors: Filter,
     entries: Vec<Entry>,
-    readings: u32,
+    search: EveryNth,
 }
 
 /// An entry of the directory of chips.
@@ -78,7 +79,7 @@ impl HardwareMonitor {
             chips: options.filter("hwmon.chip-include", "hwmon.chip-exclude"),
             sensors: options.filter("hwmon.sensor-include", "hwmon.sensor-exclude"),
             entries: Vec::new(),
-            readings: 0,
+            search: EveryNth::new(READINGS_PER_SEARCH),
         }
     }
 
@@ -102,9 +103,8 @@ impl HardwareMonitor {
                 return Err(SourceError::new(format_args!("{}: {error}", self.path.display())));
             }
         }
-        self.readings += 1;
-        if changed || count != self.entries.len() || self.readings > READINGS_PER_SEARCH {
-            self.readings = 0;
+        let is_due = self.search.is_due();
+        if changed || count != self.entries.len() || is_due {
             self.search();
         }
         Ok(())

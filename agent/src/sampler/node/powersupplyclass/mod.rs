@@ -9,6 +9,7 @@ use std::path::Path;
 
 use self::properties::{INFO_LABELS, properties};
 use super::column::{gauge, table};
+use super::every::EveryNth;
 use super::files::{DeviceFiles, Directory, KeptFile};
 use super::filter::Filter;
 use super::{Collector, NodeOption, OptionKind, SourceError};
@@ -16,7 +17,7 @@ use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
 
 const IGNORED: &str = "powersupply.ignored-supplies";
-/// Number of readings after which the files of a supply are searched again: another battery may
+/// Number of readings after which the files of supplies are searched again: another battery may
 /// have other ones.
 const READINGS_PER_SEARCH: u32 = 100;
 
@@ -33,6 +34,7 @@ pub(super) const COLLECTOR: Collector = Collector {
             devices: DeviceFiles::of_files(options.sysfs("class/power_supply"), &[]),
             filter: options.filter("", IGNORED),
             supplies: BTreeMap::new(),
+            search: EveryNth::new(READINGS_PER_SEARCH),
         }))
     },
 };
@@ -44,6 +46,7 @@ struct PowerSupplies {
     devices: DeviceFiles,
     filter: Filter,
     supplies: BTreeMap<String, Supply>,
+    search: EveryNth,
 }
 
 /// The files that a supply has: a fraction of those that there are.
@@ -53,17 +56,17 @@ struct Supply {
     numbers: Vec<(usize, f64, KeptFile)>,
     /// Files with texts and the index of their label.
     texts: Vec<(usize, KeptFile)>,
-    readings: u32,
 }
 
 impl Source for PowerSupplies {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { devices, filter, supplies } = self;
+        let Self { devices, filter, supplies, search } = self;
+        if search.is_due() {
+            supplies.clear();
+        }
         let devices = devices.list(|name| filter.selects(name))?;
-        supplies.retain(|known, supply| {
-            devices.binary_search_by(|device| device.name().cmp(known)).is_ok()
-                && supply.readings < READINGS_PER_SEARCH
-        });
+        supplies
+            .retain(|known, _| devices.binary_search_by(|device| device.name().cmp(known)).is_ok());
         for device in devices {
             let name = device.name();
             if !supplies.contains_key(name) {
@@ -80,7 +83,7 @@ impl Source for PowerSupplies {
 impl Supply {
     /// Finds the files of a supply.
     fn find(directory: &Path) -> Self {
-        let mut supply = Self { numbers: Vec::new(), texts: Vec::new(), readings: 0 };
+        let mut supply = Self { numbers: Vec::new(), texts: Vec::new() };
         let listed = Directory::new(directory).list(|name| {
             let file = || KeptFile::new(directory.join(name));
             let mut properties = properties().enumerate();
@@ -96,7 +99,6 @@ impl Supply {
     }
 
     fn read(&mut self, name: &str, output: &mut Output) {
-        self.readings += 1;
         let row = output.row(0, &[name]);
         for (at, divisor, file) in &mut self.numbers {
             // Drivers answer properties that they do not know at the moment with errors.

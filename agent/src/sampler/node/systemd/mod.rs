@@ -16,6 +16,7 @@ use regex_lite::Regex;
 
 use self::bus::{CallError, SystemBus, Systemd, Unit, Value};
 use self::tables::{Column, STATES, table};
+use super::every::EveryNth;
 use super::filter::Filter;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
@@ -72,7 +73,7 @@ struct Units {
     version: Regex,
     /// Types of units by name.
     types: BTreeMap<String, String>,
-    readings: u32,
+    ask_types: EveryNth,
 }
 
 impl Units {
@@ -90,7 +91,7 @@ impl Units {
             has_start_times: options.switch(START_TIMES),
             version: Regex::new("[0-9]{3,}([.][0-9]+)?").map_err(SourceError::new)?,
             types: BTreeMap::new(),
-            readings: 0,
+            ask_types: EveryNth::new(READINGS_PER_TYPE),
         })
     }
 
@@ -250,9 +251,7 @@ fn seconds(microseconds: f64) -> f64 {
 
 impl Source for Units {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        self.readings += 1;
-        if self.readings > READINGS_PER_TYPE {
-            self.readings = 1;
+        if self.ask_types.is_due() {
             self.types.clear();
         }
         self.read_all(output).map_err(SourceError::new)
