@@ -2,7 +2,8 @@
 //! `/proc/net/stat/nf_conntrack`.
 
 use super::column::{gauge, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, parse_existing_file};
+use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -39,6 +40,9 @@ const POSITIONS: [usize; 8] = [2, 4, 5, 8, 9, 10, 11, 16];
 /// Number of statistics in a line. Old kernels lack the last one.
 const FIELDS: std::ops::RangeInclusive<usize> = 16..=17;
 
+/// Problem of the file.
+const BAD_LINE: &str = "a line does not have 16 or 17 numbers";
+
 #[derive(Debug)]
 struct ConnectionTracking {
     entries: KeptFile,
@@ -52,7 +56,10 @@ impl Source for ConnectionTracking {
         let entries = count(&mut self.entries)?;
         let limit = count(&mut self.limit)?;
         // Some kernels are built without this file.
-        let sums = self.statistics.read_if_exists()?.map(sums).transpose()?;
+        let sums = match parse_existing_file(&mut self.statistics, sums) {
+            Err(SourceError::NothingFound) => None,
+            sums => Some(sums?),
+        };
 
         let values = output.row(0, &[]);
         values[..2].copy_from_slice(&[entries, limit]);
@@ -65,35 +72,29 @@ impl Source for ConnectionTracking {
 
 /// Reads a file with a number.
 fn count(file: &mut KeptFile) -> Result<f64, SourceError> {
-    let number = file.read_if_exists()?.ok_or(SourceError::NothingFound)?.trim().parse::<u64>();
-    let error = |_| SourceError::new(format_args!("{}: no number", file.path().display()));
-    Ok(number.map_err(error)? as f64)
+    parse_existing_file(file, |text| whole(text.trim()).ok_or("not a whole number"))
 }
 
 /// Sums the lines of all CPUs.
-fn sums(text: &str) -> Result<[u64; POSITIONS.len()], SourceError> {
+fn sums(text: &str) -> Result<[u64; POSITIONS.len()], &'static str> {
     let mut sums = [0_u64; POSITIONS.len()];
     for line in text.lines().skip(1) {
         let mut numbers = [0; 17];
         let mut fields = 0;
         for field in line.split_ascii_whitespace() {
             let number = numbers.get_mut(fields).zip(u64::from_str_radix(field, 16).ok());
-            let (place, number) = number.ok_or_else(bad_line)?;
+            let (place, number) = number.ok_or(BAD_LINE)?;
             *place = number;
             fields += 1;
         }
         if !FIELDS.contains(&fields) {
-            return Err(bad_line());
+            return Err(BAD_LINE);
         }
         for (sum, position) in sums.iter_mut().zip(POSITIONS) {
             *sum = sum.wrapping_add(numbers[position]);
         }
     }
     Ok(sums)
-}
-
-fn bad_line() -> SourceError {
-    SourceError::new("/proc/net/stat/nf_conntrack: a line does not have 16 or 17 numbers")
 }
 
 #[cfg(test)]

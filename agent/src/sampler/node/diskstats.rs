@@ -1,7 +1,8 @@
 //! I/O of block devices, from `/proc/diskstats`, and what udev knows about them.
 
 use super::column::{counter, gauge, table};
-use super::files::KeptFile;
+use super::every::EveryNth;
+use super::files::{KeptFile, bad_line, parse_file};
 use super::filter::Filter;
 use super::udev::Properties;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
@@ -52,9 +53,6 @@ const INFO_LABELS: [&str; 9] =
 const MAX_DISKS: usize = 10_000;
 /// Number of readings from one reading of udev's data to the next, while the devices are the same.
 const INFO_READINGS: u32 = 40;
-
-/// Maximum number of characters of a broken line in an error.
-const MAX_QUOTED_CHARS: usize = 100;
 
 /// Number of statistics of a device in all kernels, and up to which field with discards and with
 /// flushes. A line ends at one of them.
@@ -111,8 +109,8 @@ struct DiskStats {
     file: KeptFile,
     /// The devices in the order of the file.
     disks: Vec<Disk>,
-    /// Number of readings until udev's data is read again.
-    info_due: u32,
+    /// When udev's data is read again.
+    info_due: EveryNth,
 }
 
 /// A device, and what rarely changes about it.
@@ -151,7 +149,7 @@ impl DiskStats {
             file: KeptFile::new(options.procfs("diskstats")),
             options: options.clone(),
             disks: Vec::new(),
-            info_due: INFO_READINGS,
+            info_due: EveryNth::new(INFO_READINGS),
         }
     }
 }
@@ -159,29 +157,26 @@ impl DiskStats {
 impl Source for DiskStats {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let Self { options, filter, file, disks, info_due } = self;
-        let info_is_due = *info_due == 0;
-        *info_due = if info_is_due { INFO_READINGS } else { *info_due - 1 };
-        let broken = |line: &str| {
-            let start: String = line.chars().take(MAX_QUOTED_CHARS).collect();
-            SourceError::new(format_args!("/proc/diskstats: broken line {start:?}"))
-        };
-        let mut count = 0;
-        for line in file.read()?.lines().take(MAX_DISKS) {
-            let Some(line) = Line::parse(line).map_err(|()| broken(line))? else { continue };
-            if !disks.get(count).is_some_and(|disk| disk.is_of(&line)) {
-                // The devices have changed. udev may write its data only after the kernel lists the
-                // device, so read it once more in the next reading.
-                *info_due = 0;
-                disks.truncate(count);
-                disks.push(Disk::new(&line, filter, options));
-            } else if info_is_due {
-                disks[count].read_info(options);
+        let info_is_due = info_due.is_due();
+        parse_file(file, |text| {
+            let mut count = 0;
+            for line in text.lines().take(MAX_DISKS) {
+                let Some(line) = Line::parse(line).map_err(|()| bad_line(line))? else { continue };
+                if !disks.get(count).is_some_and(|disk| disk.is_of(&line)) {
+                    // The devices have changed. udev may write its data only after the kernel lists
+                    // the device, so read it once more in the next reading.
+                    info_due.set_due();
+                    disks.truncate(count);
+                    disks.push(Disk::new(&line, filter, options));
+                } else if info_is_due {
+                    disks[count].read_info(options);
+                }
+                disks[count].write(&line, output);
+                count += 1;
             }
-            disks[count].write(&line, output);
-            count += 1;
-        }
-        disks.truncate(count);
-        Ok(())
+            disks.truncate(count);
+            Ok::<_, String>(())
+        })
     }
 }
 

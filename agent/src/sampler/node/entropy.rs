@@ -1,8 +1,7 @@
 //! The entropy pool of the kernel, from `/proc/sys/kernel/random`.
 
 use super::column::{gauge, table};
-use super::files::KeptFile;
-use super::number::whole;
+use super::files::{KeptFile, whole_number};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -33,10 +32,8 @@ struct Entropy {
 impl Source for Entropy {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let mut bits = [0.0; FILES.len()];
-        for ((file, bits), name) in self.files.iter_mut().zip(&mut bits).zip(FILES) {
-            *bits = whole(file.read()?.trim()).ok_or_else(|| {
-                SourceError::new(format_args!("/proc/sys/kernel/random/{name}: no number"))
-            })?;
+        for (file, bits) in self.files.iter_mut().zip(&mut bits) {
+            *bits = whole_number(file)?;
         }
         output.row(0, &[]).copy_from_slice(&bits);
         Ok(())

@@ -1,7 +1,7 @@
 //! Open files of the host, from `/proc/sys/fs/file-nr`.
 
 use super::column::{gauge, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, parse_file};
 use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
@@ -29,13 +29,12 @@ struct OpenFiles {
 
 impl Source for OpenFiles {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let mut fields = self.file.read()?.split_ascii_whitespace();
-        // The second field is unused.
-        let (allocated, maximum) = (fields.next(), fields.nth(1));
-        let numbers = allocated.and_then(whole).zip(maximum.and_then(whole));
-        let Some((allocated, maximum)) = numbers else {
-            return Err(SourceError::new("/proc/sys/fs/file-nr: no three numbers"));
-        };
+        let (allocated, maximum) = parse_file(&mut self.file, |text| {
+            let mut fields = text.split_ascii_whitespace();
+            // The second field is unused.
+            let (allocated, maximum) = (fields.next(), fields.nth(1));
+            allocated.and_then(whole).zip(maximum.and_then(whole)).ok_or("no three numbers")
+        })?;
         output.row(0, &[]).copy_from_slice(&[allocated, maximum]);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Interrupts by CPU and source, from `/proc/interrupts`.
 
 use super::column::{counter, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, parse_file};
 use super::filter::Filter;
-use super::number::whole;
+use super::number::{numbered, whole};
 use super::{Collector, NodeOption, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -56,36 +56,31 @@ struct Line {
 impl Source for Interrupts {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let Self { file, filter, zeros, line } = self;
-        let mut lines = file.read()?.lines();
-        let header = lines.next().unwrap_or_default();
-        let cpus: Option<Vec<&str>> = header.split_ascii_whitespace().map(cpu_number).collect();
-        let Some(cpus) = cpus.filter(|cpus| !cpus.is_empty()) else {
-            return Err(SourceError::new("/proc/interrupts: no CPUs in the first line"));
-        };
-        let mut room = MAX_ROWS;
-        for (kind, text) in lines.filter_map(|line| line.split_once(':')) {
-            let kind = kind.trim_ascii();
-            if !line.parse(kind, text, cpus.len()) || !line.is_selected(kind, filter) {
-                continue;
+        parse_file(file, |text| {
+            let mut lines = text.lines();
+            let header = lines.next().unwrap_or_default();
+            let cpus = header.split_ascii_whitespace().map(|name| numbered(name, "CPU"));
+            let cpus: Vec<&str> = cpus.collect::<Option<_>>().unwrap_or_default();
+            if cpus.is_empty() {
+                return Err("no CPUs in the first line".to_owned());
             }
-            for (cpu, count) in cpus.iter().zip(text.split_ascii_whitespace()) {
-                let count = whole(count).ok_or_else(|| {
-                    SourceError::new(format_args!("/proc/interrupts: bad count of {kind:?}"))
-                })?;
-                if room > 0 && (*zeros || count != 0.0) {
-                    output.row(0, &[cpu, kind, &line.info, &line.devices])[0] = count;
-                    room -= 1;
+            let mut room = MAX_ROWS;
+            for (kind, text) in lines.filter_map(|line| line.split_once(':')) {
+                let kind = kind.trim_ascii();
+                if !line.parse(kind, text, cpus.len()) || !line.is_selected(kind, filter) {
+                    continue;
+                }
+                for (cpu, count) in cpus.iter().zip(text.split_ascii_whitespace()) {
+                    let count = whole(count).ok_or_else(|| format!("bad count of {kind:?}"))?;
+                    if room > 0 && (*zeros || count != 0.0) {
+                        output.row(0, &[cpu, kind, &line.info, &line.devices])[0] = count;
+                        room -= 1;
+                    }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
-}
-
-/// Returns the number of a CPU, as text, of its name in the first line.
-fn cpu_number(name: &str) -> Option<&str> {
-    let number = name.strip_prefix("CPU")?;
-    number.parse::<u32>().is_ok().then_some(number)
 }
 
 impl Line {

@@ -1,7 +1,7 @@
 //! Hung tasks that the kernel detected, from `/proc/sys/kernel/hung_task_detect_count`.
 
 use super::column::{counter, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, parse_existing_file};
 use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
@@ -28,11 +28,8 @@ struct HungTasks {
 
 impl Source for HungTasks {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let text = self.file.read_if_exists()?.ok_or(SourceError::NothingFound)?;
-        let count = whole(text.trim()).ok_or_else(|| {
-            SourceError::new("/proc/sys/kernel/hung_task_detect_count: no number")
-        })?;
-        output.row(0, &[])[0] = count;
+        let count = |text: &str| whole(text.trim()).ok_or("not a whole number");
+        output.row(0, &[])[0] = parse_existing_file(&mut self.file, count)?;
         Ok(())
     }
 }

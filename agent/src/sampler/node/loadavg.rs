@@ -1,7 +1,7 @@
 //! Load averages, from `/proc/loadavg`.
 
 use super::column::{gauge, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, parse_file};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -27,15 +27,20 @@ struct LoadAverage {
 
 impl Source for LoadAverage {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let mut fields = self.file.read()?.split_ascii_whitespace();
-        let mut averages = [0.0; COLUMNS.len()];
-        for average in &mut averages {
-            let number = fields.next().and_then(|field| field.parse().ok());
-            *average = number.ok_or_else(|| SourceError::new("/proc/loadavg: no three numbers"))?;
-        }
+        let averages = parse_file(&mut self.file, parse)?;
         output.row(0, &[]).copy_from_slice(&averages);
         Ok(())
     }
+}
+
+fn parse(text: &str) -> Result<[f64; COLUMNS.len()], &'static str> {
+    let mut fields = text.split_ascii_whitespace();
+    let mut averages = [0.0; COLUMNS.len()];
+    for average in &mut averages {
+        let number = fields.next().and_then(|field| field.parse().ok());
+        *average = number.ok_or("no three numbers")?;
+    }
+    Ok(averages)
 }
 
 #[cfg(test)]

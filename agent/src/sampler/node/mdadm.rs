@@ -1,7 +1,7 @@
 //! Software RAID arrays, from `/proc/mdstat` and `/sys/block/md*/md`.
 
 use super::column::{gauge, table};
-use super::files::{DeviceFiles, KeptFile, malformed};
+use super::files::{DeviceFiles, KeptFile, bad_line, malformed};
 use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
@@ -54,9 +54,6 @@ const LEVEL: usize = 0;
 const DEGRADED: usize = 1;
 const RAID_DISKS: usize = 2;
 
-/// Maximum number of characters of a broken line in an error.
-const MAX_QUOTED_CHARS: usize = 100;
-
 #[derive(Debug)]
 struct Arrays {
     file: KeptFile,
@@ -98,12 +95,11 @@ impl Arrays {
                 output.row(MDSTAT, &[array.name]).copy_from_slice(&array.values());
                 self.skips.check(Ok(()));
             } else {
-                broken.get_or_insert_with(|| line.chars().take(MAX_QUOTED_CHARS).collect());
+                broken.get_or_insert_with(|| bad_line(line));
             }
         }
-        let broken: Option<String> = broken;
-        if let Some(start) = broken {
-            let error = malformed(&self.file, format_args!("broken array {start:?}"));
+        if let Some(problem) = broken {
+            let error = malformed(&self.file, problem);
             self.skips.skip(error);
         }
         Ok(())

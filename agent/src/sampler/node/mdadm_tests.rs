@@ -134,7 +134,7 @@ fn broken_array_costs_only_itself() {
     assert_eq!(of(&samples, "md0"), ["node_md_degraded 1"]);
     assert_eq!(samples.len(), 12);
     let path = fixture.path("proc/mdstat");
-    let cause = format!("{}: broken array \"md0 : active raid1 a[0]\"", path.display());
+    let cause = format!("{}: bad line \"md0 : active raid1 a[0]\"", path.display());
     assert!(log.lines()[0].ends_with(&cause), "{:?}", log.lines());
 }
 

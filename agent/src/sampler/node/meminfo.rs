@@ -1,7 +1,7 @@
 //! Memory, from `/proc/meminfo`.
 
 use super::column::{gauge, table};
-use super::files::{KeptFile, malformed};
+use super::files::{KeptFile, bad_line, malformed};
 use super::line_targets::{LineTargets, Target, family_name};
 use super::number::whole;
 use super::skips::Skips;
@@ -14,9 +14,6 @@ use fleetgauge_proto::catalog::FamilyKind;
 const KIB: f64 = 1024.0;
 /// Maximum number of lines that are not declared. Kernels have at most a handful.
 const MAX_FOUND: usize = 100;
-/// Maximum number of characters of a broken line in an error.
-const MAX_QUOTED_CHARS: usize = 100;
-
 pub(super) const COLLECTOR: Collector = Collector {
     name: "meminfo",
     by_default: true,
@@ -135,7 +132,7 @@ impl Source for Memory {
         let (mut values, mut found, mut broken) = ([None; LINES.len()], 0, None);
         for (index, line) in file.read()?.lines().enumerate() {
             let Some((name, value)) = parse(line) else {
-                broken.get_or_insert_with(|| line.chars().take(MAX_QUOTED_CHARS).collect());
+                broken.get_or_insert_with(|| bad_line(line));
                 continue;
             };
             match targets.get(index, name, |name| target(name, line.ends_with(" kB"))) {
@@ -149,9 +146,8 @@ impl Source for Memory {
                 Target::Found(_) | Target::Skip => {}
             }
         }
-        let broken: Option<String> = broken;
-        if let Some(start) = broken {
-            skips.skip(malformed(file, format_args!("broken line {start:?}")));
+        if let Some(problem) = broken {
+            skips.skip(malformed(file, problem));
         }
         if values.iter().all(Option::is_none) {
             skips.skip(malformed(file, "no known line"));

@@ -21,10 +21,13 @@
 //! | `own_process.rs` | metrics of the agent's own process; not a collector |
 //! | `testing.rs` | fixtures, and samples as text |
 //! | `docs_tests.rs` | writes and checks the documentation of all collectors |
+//! | `error_tests.rs` | checks that errors name the file that was read |
 
 mod column;
 #[cfg(test)]
 mod docs_tests;
+#[cfg(test)]
+mod error_tests;
 mod every;
 pub(super) mod files;
 mod filter;

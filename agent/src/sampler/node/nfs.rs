@@ -68,8 +68,7 @@ struct Client {
 
 impl Source for Client {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let text = self.file.read_if_exists()?.ok_or(SourceError::NothingFound)?;
-        rpc_lines::parse("/proc/net/rpc/nfs", text, &LINES, &mut self.values)?;
+        rpc_lines::read(&mut self.file, &LINES, &mut self.values)?;
         output.row(0, &[]).copy_from_slice(&self.values);
         Ok(())
     }

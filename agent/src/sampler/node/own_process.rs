@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fleetgauge_proto::catalog::FamilyKind;
 
 use super::column::{gauge, table};
-use super::files::{Directory, KeptFile};
+use super::files::{Directory, KeptFile, parse_file};
 use crate::sampler::{Source, SourceError, SourceSpec};
 use crate::tables::{FoundFamily, Output};
 
@@ -96,8 +96,8 @@ impl OwnProcess {
 
     #[expect(clippy::cast_precision_loss, reason = "metric values are floating-point numbers")]
     fn read_stat(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let stat = Stat::parse(self.stat.read()?)
-            .ok_or_else(|| SourceError::new("/proc/self/stat: a field is missing"))?;
+        let parse = |text: &str| Stat::parse(text).ok_or("a field is missing");
+        let stat = parse_file(&mut self.stat, parse)?;
         let page = rustix::param::page_size() as f64;
         output.sample(CPU, &[], stat.cpu as f64 / TICKS_PER_SECOND);
         output.sample(RESIDENT, &[], stat.resident_pages as f64 * page);

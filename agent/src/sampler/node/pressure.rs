@@ -1,7 +1,7 @@
 //! Pressure stall information, from `/proc/pressure`.
 
 use super::column::{counter, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, malformed};
 use super::number::whole;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
@@ -68,8 +68,7 @@ impl Source for Pressure {
             for (column, total) in columns.iter().zip(found) {
                 let Some(column) = column else { continue };
                 if total.is_none() && !is_optional {
-                    let error = format_args!("/proc/pressure/{name}: a total is missing");
-                    return Err(SourceError::new(error));
+                    return Err(malformed(file, "a total is missing"));
                 }
                 totals[*column] = total;
             }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::SourceError;
+use super::files::{KeptFile, bad_line, parse_existing_file};
 
 /// Declares the columns of a collector: those in brackets, then its constant `REQUESTS` for the
 /// procedures of each version.
@@ -55,26 +56,26 @@ impl RpcLine {
     }
 }
 
-/// Sets the values of a file. Those of missing lines are 0, as in node_exporter; unknown lines are
+/// Reads the values of a file. Those of missing lines are 0, as in node_exporter; unknown lines are
 /// ignored.
 ///
 /// # Errors
-/// A line is broken, or no line is known.
-pub(super) fn parse(
-    file: &str,
-    text: &str,
+/// A line is broken, or no line is known. [`SourceError::NothingFound`] if there is no such file.
+pub(super) fn read(
+    file: &mut KeptFile,
     lines: &[RpcLine],
     values: &mut [f64],
 ) -> Result<(), SourceError> {
     values.fill(0.0);
-    let mut is_known = false;
-    for text in text.lines() {
-        let mut fields = text.split_ascii_whitespace();
-        let key = fields.next();
-        let Some(line) = lines.iter().find(|line| Some(line.key) == key) else { continue };
-        let parsed = line.parse(fields, values);
-        parsed.ok_or_else(|| SourceError::new(format_args!("{file}: broken line {}", line.key)))?;
-        is_known = true;
-    }
-    if is_known { Ok(()) } else { Err(SourceError::new(format_args!("{file}: no known line"))) }
+    parse_existing_file(file, |text| {
+        let mut is_known = false;
+        for text in text.lines() {
+            let mut fields = text.split_ascii_whitespace();
+            let key = fields.next();
+            let Some(line) = lines.iter().find(|line| Some(line.key) == key) else { continue };
+            line.parse(fields, values).ok_or_else(|| bad_line(text))?;
+            is_known = true;
+        }
+        if is_known { Ok(()) } else { Err("no known line".to_owned()) }
+    })
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::SourceError;
 
@@ -42,6 +42,11 @@ impl SocketTable {
         Self { path: path.into(), file: None, buffer: vec![0; BUFFER_BYTES].into() }
     }
 
+    /// Returns the path of the table.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Calls `each` with every socket. Returns whether the table exists.
     ///
     /// # Errors
@@ -71,7 +76,8 @@ impl SocketTable {
     }
 }
 
-fn failure(path: &std::path::Path, error: io::Error) -> SourceError {
+/// Returns an error about the file at a path.
+pub(super) fn failure(path: &Path, error: impl std::fmt::Display) -> SourceError {
     SourceError::new(format_args!("{}: {error}", path.display()))
 }
 

@@ -1,7 +1,7 @@
 //! Numbers of sockets, from `/proc/net/sockstat` and `/proc/net/sockstat6`.
 
 use super::column::{gauge, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, bad_line, parse_existing_file};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -56,12 +56,14 @@ impl Source for SocketStatistics {
         let values = output.row(0, &[]);
         for file in &mut self.files {
             // A file does not exist if its version of IP is disabled.
-            let Some(text) = file.read_if_exists()? else { continue };
-            for line in text.lines() {
-                read_line(line, page, values).ok_or_else(|| {
-                    let line: String = line.chars().take(80).collect();
-                    SourceError::new(format_args!("/proc/net/sockstat: bad line {line:?}"))
-                })?;
+            let read = parse_existing_file(file, |text| {
+                let mut lines = text.lines();
+                lines.try_for_each(|line| {
+                    read_line(line, page, values).ok_or_else(|| bad_line(line))
+                })
+            });
+            if read != Err(SourceError::NothingFound) {
+                read?;
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Packets that each CPU processed, from `/proc/net/softnet_stat`.
 
 use super::column::{counter, gauge, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, bad_line, parse_file};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -44,25 +44,25 @@ struct Softnet {
 impl Source for Softnet {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         use std::fmt::Write as _;
-        for (number, line) in self.file.read()?.lines().enumerate() {
-            let fields = parse(line).ok_or_else(|| {
-                let line = number.saturating_add(1);
-                SourceError::new(format_args!("/proc/net/softnet_stat: bad line {line}"))
-            })?;
-            self.label.clear();
-            // Writing to a string does not fail.
-            let _ = match fields[CPU_FIELD] {
-                Some(cpu) => write!(self.label, "{cpu}"),
-                None => write!(self.label, "{number}"),
-            };
-            // Older kernels lack the last fields.
-            for (value, field) in output.row(0, &[&self.label]).iter_mut().zip(FIELDS) {
-                if let Some(field) = fields[field] {
-                    *value = field.into();
+        let Self { file, label } = self;
+        parse_file(file, |text| {
+            for (number, line) in text.lines().enumerate() {
+                let fields = parse(line).ok_or_else(|| bad_line(line))?;
+                label.clear();
+                // Writing to a string does not fail.
+                let _ = match fields[CPU_FIELD] {
+                    Some(cpu) => write!(label, "{cpu}"),
+                    None => write!(label, "{number}"),
+                };
+                // Older kernels lack the last fields.
+                for (value, field) in output.row(0, &[label]).iter_mut().zip(FIELDS) {
+                    if let Some(field) = fields[field] {
+                        *value = field.into();
+                    }
                 }
             }
-        }
-        Ok(())
+            Ok::<_, String>(())
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Interrupts, context switches, processes and the boot time, from `/proc/stat`.
 
 use super::column::{counter, gauge, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, bad_line, parse_file};
 use super::number::whole;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
@@ -65,24 +65,26 @@ struct Stat {
 
 impl Source for Stat {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let mut found = false;
-        for line in self.file.read()?.lines().filter(|line| !line.starts_with("cpu")) {
-            let Some((name, numbers)) = line.split_once(' ') else { continue };
-            let mut numbers = numbers.split_ascii_whitespace();
-            let bad = || SourceError::new(format_args!("/proc/stat: bad line {name}"));
-            if let Some(column) = LINES.iter().position(|line| *line == name) {
-                let number = numbers.next().and_then(whole).ok_or_else(bad)?;
-                output.row(0, &[])[column] = number;
-                found = true;
-            } else if name == "softirq" && self.softirqs {
-                // The first number is the sum.
-                let row = output.row(1, &[]).iter_mut();
-                for (value, number) in row.zip(numbers.skip(1)) {
-                    *value = whole(number).ok_or_else(bad)?;
+        let Self { file, softirqs } = self;
+        parse_file(file, |text| {
+            let mut found = false;
+            for line in text.lines().filter(|line| !line.starts_with("cpu")) {
+                let Some((name, numbers)) = line.split_once(' ') else { continue };
+                let mut numbers = numbers.split_ascii_whitespace();
+                if let Some(column) = LINES.iter().position(|line| *line == name) {
+                    let number = numbers.next().and_then(whole).ok_or_else(|| bad_line(line))?;
+                    output.row(0, &[])[column] = number;
+                    found = true;
+                } else if name == "softirq" && *softirqs {
+                    // The first number is the sum.
+                    let row = output.row(1, &[]).iter_mut();
+                    for (value, number) in row.zip(numbers.skip(1)) {
+                        *value = whole(number).ok_or_else(|| bad_line(line))?;
+                    }
                 }
             }
-        }
-        if found { Ok(()) } else { Err(SourceError::new("/proc/stat: no known line")) }
+            if found { Ok(()) } else { Err("no known line".to_owned()) }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::column::{gauge, table};
 use super::netlink::{Connection, Family, TcpSocket, dump_tcp_sockets};
-use super::socket_table::SocketTable;
+use super::socket_table::{SocketTable, failure};
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -124,7 +124,7 @@ impl SocketsWay for SocketFiles {
             })
         };
         if !read(&mut self.ipv4)? {
-            return Err(SourceError::new("/proc/net/tcp: no such file"));
+            return Err(failure(self.ipv4.path(), "no such file"));
         }
         read(&mut self.ipv6)?;
         Ok(())

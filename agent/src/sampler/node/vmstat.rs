@@ -3,7 +3,7 @@
 use fleetgauge_proto::catalog::FamilyKind;
 
 use super::column::{table, unknown};
-use super::files::KeptFile;
+use super::files::{KeptFile, bad_line, parse_file};
 use super::filter::Filter;
 use super::line_targets::{LineTargets, Target, family_name};
 use super::number::whole;
@@ -53,32 +53,32 @@ struct VirtualMemory {
 impl Source for VirtualMemory {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let Self { file, filter, targets } = self;
-        let text = file.read()?;
-        if text.is_empty() {
-            return Err(SourceError::new("/proc/vmstat: empty"));
-        }
-        for (index, line) in text.lines().enumerate() {
-            let (name, value) = line.split_once(' ').unwrap_or((line, ""));
-            let target = targets.get(index, name, |name| target(name, filter));
-            if *target == Target::Skip {
-                continue;
+        parse_file(file, |text| {
+            if text.is_empty() {
+                return Err("empty".to_owned());
             }
-            let value = whole(value.trim_ascii())
-                .ok_or_else(|| SourceError::new(format_args!("/proc/vmstat: bad line {line:?}")))?;
-            match target {
-                Target::Column(column) => output.row(0, &[])[*column] = value,
-                Target::Found(name) => {
-                    let help = "Line of /proc/vmstat.";
-                    output.sample(
-                        FoundFamily { name, kind: FamilyKind::Unknown, help },
-                        &[],
-                        value,
-                    );
+            for (index, line) in text.lines().enumerate() {
+                let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+                let target = targets.get(index, name, |name| target(name, filter));
+                if *target == Target::Skip {
+                    continue;
                 }
-                Target::Skip => {}
+                let value = whole(value.trim_ascii()).ok_or_else(|| bad_line(line))?;
+                write(target, value, output);
             }
+            Ok(())
+        })
+    }
+}
+
+fn write(target: &Target, value: f64, output: &mut Output) {
+    match target {
+        Target::Column(column) => output.row(0, &[])[*column] = value,
+        Target::Found(name) => {
+            let help = "Line of /proc/vmstat.";
+            output.sample(FoundFamily { name, kind: FamilyKind::Unknown, help }, &[], value);
         }
-        Ok(())
+        Target::Skip => {}
     }
 }
 

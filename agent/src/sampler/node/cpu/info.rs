@@ -5,7 +5,7 @@ use crate::sampler::SourceError;
 use crate::sampler::node::NodeOptions;
 use crate::sampler::node::column::{gauge, table};
 use crate::sampler::node::every::{Every, RARELY};
-use crate::sampler::node::files::KeptFile;
+use crate::sampler::node::files::{KeptFile, parse_file};
 use crate::sampler::node::filter::Filter;
 use crate::tables::{ColumnSpec, Output, TableSpec};
 
@@ -78,10 +78,7 @@ impl CpuInfo {
 
     pub(super) fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         if self.rarely.is_due() || self.parsed.cpus.is_empty() {
-            let mut parsed = parse(self.file.read()?);
-            if parsed.cpus.is_empty() {
-                return Err(SourceError::new("/proc/cpuinfo: no CPU"));
-            }
+            let mut parsed = parse_file(&mut self.file, parse)?;
             select(&mut parsed.flags, self.flag_filter.as_ref());
             select(&mut parsed.bugs, self.bug_filter.as_ref());
             self.parsed = parsed;
@@ -105,7 +102,7 @@ fn select(names: &mut Vec<Box<str>>, filter: Option<&Filter>) {
 
 /// Parses the file. Each CPU starts with a line `processor`; the other lines differ between
 /// architectures.
-fn parse(text: &str) -> Parsed {
+fn parse(text: &str) -> Result<Parsed, &'static str> {
     let mut parsed = Parsed::default();
     for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
         let (key, value) = (key.trim(), value.trim());
@@ -128,7 +125,7 @@ fn parse(text: &str) -> Parsed {
             labels[label] = value.into();
         }
     }
-    parsed
+    if parsed.cpus.is_empty() { Err("no CPU") } else { Ok(parsed) }
 }
 
 /// Returns the index of the label that has the value of a line.

@@ -4,7 +4,7 @@ use super::{MAX_CPUS, TIMES};
 use crate::sampler::SourceError;
 use crate::sampler::node::NodeOptions;
 use crate::sampler::node::column::counter;
-use crate::sampler::node::files::KeptFile;
+use crate::sampler::node::files::{KeptFile, bad_line, parse_file};
 use crate::tables::{ColumnSpec, Output};
 
 /// Clock ticks per second of the times in `/proc/stat`: the same on all architectures that are
@@ -74,25 +74,7 @@ impl CpuTimes {
     pub(super) fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let Self { file, cpus } = self;
         cpus.iter_mut().for_each(|cpu| cpu.seen = false);
-        let mut next = 0;
-        // The lines of CPUs come first; the first one is their sum.
-        for line in file.read()?.lines().map_while(|line| line.strip_prefix("cpu")) {
-            let Some((number, times)) = line.split_once(' ') else { continue };
-            if number.is_empty() {
-                continue;
-            }
-            let (number, ticks) = parse(number, times).ok_or_else(|| {
-                SourceError::new(format_args!("/proc/stat: bad line cpu{number}"))
-            })?;
-            if let Some(at) = find(cpus, number, next) {
-                cpus[at].update(&ticks);
-                next = at + 1;
-            }
-        }
-        cpus.retain(|cpu| cpu.seen);
-        if cpus.is_empty() {
-            return Err(SourceError::new("/proc/stat: no CPU"));
-        }
+        parse_file(file, |text| update(cpus, text))?;
         for cpu in cpus {
             // Without guest times the row is shorter.
             let row = output.row(TIMES, &[&cpu.label]).iter_mut();
@@ -100,6 +82,25 @@ impl CpuTimes {
         }
         Ok(())
     }
+}
+
+/// Updates the times of the CPUs that are online.
+fn update(cpus: &mut Vec<Cpu>, text: &str) -> Result<(), String> {
+    let mut next = 0;
+    // The lines of CPUs come first; the first one is their sum.
+    for line in text.lines().take_while(|line| line.starts_with("cpu")) {
+        let Some((number, times)) = line["cpu".len()..].split_once(' ') else { continue };
+        if number.is_empty() {
+            continue;
+        }
+        let (number, ticks) = parse(number, times).ok_or_else(|| bad_line(line))?;
+        if let Some(at) = find(cpus, number, next) {
+            cpus[at].update(&ticks);
+            next = at + 1;
+        }
+    }
+    cpus.retain(|cpu| cpu.seen);
+    if cpus.is_empty() { Err("no CPU".to_owned()) } else { Ok(()) }
 }
 
 /// Parses the number of a CPU and its times. Kernels that lack the last times have 0 for them.

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use super::directory::Directory;
 use super::kept_file::KeptFile;
 use crate::sampler::SourceError;
+use crate::sampler::node::number::whole;
 
 /// Maximum number of entries of a directory. Further ones are ignored.
 const MAX_ENTRIES: usize = 10_000;
+/// Maximum number of characters of a line in an error.
+const MAX_QUOTED_CHARS: usize = 80;
 
 /// A directory that is listed again and again, with a `T` for each of its entries.
 #[derive(Debug)]
@@ -149,9 +152,23 @@ pub(in crate::sampler::node) fn parse_existing_file<T, E: fmt::Display>(
     parsed.map_err(|problem| malformed(file, problem))
 }
 
+/// Reads the whole number of a file that must exist.
+///
+/// # Errors
+/// The file cannot be read, or its text is not a whole number.
+pub(in crate::sampler::node) fn whole_number(file: &mut KeptFile) -> Result<f64, SourceError> {
+    parse_file(file, |text| whole(text.trim()).ok_or("not a whole number"))
+}
+
 /// Parses a decimal number with white space around it.
 pub(in crate::sampler::node) fn parse(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Returns the problem of a file that has this line.
+pub(in crate::sampler::node) fn bad_line(line: &str) -> String {
+    let start: String = line.chars().take(MAX_QUOTED_CHARS).collect();
+    format!("bad line {start:?}")
 }
 
 /// Returns the error for a file whose text has another form.

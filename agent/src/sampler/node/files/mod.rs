@@ -15,6 +15,7 @@ mod kept_file;
 pub(super) use device_files::{Device, DeviceFiles};
 pub(super) use directory::Directory;
 pub(super) use entries::{
-    Entries, Entry, malformed, number, number_if_exists, parse, parse_existing_file, parse_file,
+    Entries, Entry, bad_line, malformed, number, number_if_exists, parse, parse_existing_file,
+    parse_file, whole_number,
 };
 pub(in crate::sampler) use kept_file::KeptFile;

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::super::files::bad_line;
+
 /// A backend of a service. Parts that are left out or do not exist are `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Backend {
@@ -29,14 +31,14 @@ impl Counts {
 /// Calls `each` with every backend. Services of other protocols are skipped.
 ///
 /// # Errors
-/// The start of a line that is broken.
+/// A line is broken.
 pub(super) fn each_backend(
     text: &str,
     mut each: impl FnMut(Backend, Counts),
 ) -> Result<(), String> {
     let mut service = None;
     for line in text.lines() {
-        let error = || line.chars().take(80).collect::<String>();
+        let error = || bad_line(line);
         let mut fields = line.split_ascii_whitespace();
         let kind = fields.next().unwrap_or_default();
         let Some(address) = fields.next() else { continue };

@@ -1,7 +1,7 @@
 //! Statistics of network devices from files: `/proc/net/dev`, and `/sys/class/net` for the rest.
 
 use super::{DeviceStatistics, StatisticsWay};
-use crate::sampler::node::files::{Device, DeviceFiles, KeptFile};
+use crate::sampler::node::files::{Device, DeviceFiles, KeptFile, bad_line, parse_file};
 use crate::sampler::node::netlink::{STATISTICS, Statistics};
 use crate::sampler::node::{NodeOptions, SourceError};
 
@@ -43,24 +43,23 @@ impl StatisticsWay for StatisticsFiles {
         let devices =
             if *has_no_handler || *has_alias { devices.list(|_| true) } else { Ok(&mut [][..]) };
         let devices = devices.unwrap_or_default();
-        for line in table.read()?.lines().skip(2) {
-            let (name, mut statistics) = parse(line).ok_or_else(|| {
-                let line: String = line.chars().take(80).collect();
-                SourceError::new(format_args!("/proc/net/dev: bad line {line:?}"))
-            })?;
-            let mut alias = "";
-            if let Ok(at) = devices.binary_search_by(|device| device.name().cmp(name)) {
-                let device = &mut devices[at];
-                if *has_no_handler {
-                    statistics[NO_HANDLER] = no_handler(device);
+        parse_file(table, |text| {
+            for line in text.lines().skip(2) {
+                let (name, mut statistics) = parse(line).ok_or_else(|| bad_line(line))?;
+                let mut alias = "";
+                if let Ok(at) = devices.binary_search_by(|device| device.name().cmp(name)) {
+                    let device = &mut devices[at];
+                    if *has_no_handler {
+                        statistics[NO_HANDLER] = no_handler(device);
+                    }
+                    if *has_alias {
+                        alias = device.value(1).unwrap_or_default();
+                    }
                 }
-                if *has_alias {
-                    alias = device.value(1).unwrap_or_default();
-                }
+                each(&DeviceStatistics { name, alias, statistics: &statistics });
             }
-            each(&DeviceStatistics { name, alias, statistics: &statistics });
-        }
-        Ok(())
+            Ok::<_, String>(())
+        })
     }
 }
 

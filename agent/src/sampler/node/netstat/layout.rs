@@ -1,7 +1,6 @@
 //! Remembers where the fields of `/proc/net/netstat` and similar files go, so that names are looked
 //! up once and not in each reading.
 
-use crate::sampler::node::SourceError;
 use crate::sampler::node::line_targets::{LineTargets, Target};
 
 /// Maximum number of lines with names in a file. Kernels have fewer than 300.
@@ -32,13 +31,13 @@ impl Layouts {
         text: &str,
         target: impl Fn(&str) -> Target,
         mut each: impl FnMut(&Target, f64),
-    ) -> Result<(), SourceError> {
+    ) -> Result<(), String> {
         let mut lines = text.lines();
         for index in 0..MAX_LAYOUTS {
             let Some(names) = lines.next() else { break };
             let error = |what: &str| {
                 let protocol: String = names.chars().take(40).collect();
-                SourceError::new(format_args!("network statistics: {what} at {protocol:?}"))
+                format!("{what} at {protocol:?}")
             };
             let values = lines.next().ok_or_else(|| error("no values"))?;
             let layout = self.layout(index, names, || pair_targets(names, &target));
@@ -85,7 +84,7 @@ pub(super) fn read_lines(
     text: &str,
     target: impl Fn(&str) -> Target,
     mut each: impl FnMut(&Target, f64),
-) -> Result<(), SourceError> {
+) -> Result<(), String> {
     let mut index = 0;
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
@@ -93,9 +92,7 @@ pub(super) fn read_lines(
         let of_line = targets.get(index, name, |name| line_target(name, &target));
         index += 1;
         if *of_line != Target::Skip {
-            let value = value.parse().map_err(|_| {
-                SourceError::new(format_args!("network statistics: no number at {name:?}"))
-            })?;
+            let value = value.parse().map_err(|_| format!("no number at {name:?}"))?;
             each(of_line, value);
         }
     }

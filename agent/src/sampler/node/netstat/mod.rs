@@ -7,7 +7,7 @@ mod tests;
 
 use self::layout::{Layouts, read_lines};
 use super::column::{table, unknown};
-use super::files::KeptFile;
+use super::files::{KeptFile, parse_existing_file, parse_file};
 use super::filter::Filter;
 use super::line_targets::{LineTargets, Target};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
@@ -112,16 +112,16 @@ impl Source for NetStatistics {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let target = |name: &str| self.fields.target(name);
         for (file, layouts) in [&mut self.netstat, &mut self.snmp] {
-            layouts.read_pairs(file.read()?, target, |target, value| {
-                write(target, value, output);
+            parse_file(file, |text| {
+                layouts.read_pairs(text, target, |target, value| write(target, value, output))
             })?;
         }
         // The file does not exist if IPv6 is disabled.
         let (file, targets) = &mut self.snmp6;
-        if let Some(text) = file.read_if_exists()? {
-            read_lines(targets, text, target, |target, value| write(target, value, output))?;
-        }
-        Ok(())
+        let read = parse_existing_file(file, |text| {
+            read_lines(targets, text, target, |target, value| write(target, value, output))
+        });
+        if read == Err(SourceError::NothingFound) { Ok(()) } else { read }
     }
 }
 
