@@ -144,7 +144,7 @@ fn section(collector: &Collector) -> String {
         let kind = match kind {
             OptionKind::Pattern => "pattern",
             OptionKind::Switch => "switch",
-            OptionKind::Text => "text",
+            OptionKind::Words(_) => "list",
         };
         let default = match *default {
             "" => "none".to_owned(),
@@ -201,7 +201,7 @@ fn rows(collector: &Collector) -> Vec<String> {
             (OptionKind::Switch, "true") => "false",
             (OptionKind::Switch, _) => "true",
             (OptionKind::Pattern, _) => ".",
-            (OptionKind::Text, _) => continue,
+            (OptionKind::Words(_), _) => continue,
         };
         let values = [(option.name.to_owned(), value.to_owned())].into();
         let options = NodeOptions::try_new(NodePaths::default(), values).unwrap();

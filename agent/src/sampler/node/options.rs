@@ -31,8 +31,8 @@ pub(crate) enum OptionKind {
     Pattern,
     /// `true` or `false`.
     Switch,
-    /// Any text.
-    Text,
+    /// Some of these words, separated by commas.
+    Words(&'static [&'static str]),
 }
 
 /// Paths and options of all collectors. All values are valid.
@@ -122,6 +122,11 @@ impl NodeOptions {
         }
     }
 
+    /// Returns the words of an option.
+    pub(super) fn words(&self, name: &str) -> impl Iterator<Item = &str> {
+        split(self.text(name))
+    }
+
     /// Returns whether a switch is on.
     pub(super) fn switch(&self, name: &str) -> bool {
         self.text(name) == "true"
@@ -148,9 +153,17 @@ impl OptionKind {
             Self::Pattern => compile(value).map(drop),
             Self::Switch if matches!(value, "true" | "false") => Ok(()),
             Self::Switch => Err(format!("{value:?} is neither true nor false")),
-            Self::Text => Ok(()),
+            Self::Words(words) => match split(value).find(|word| !words.contains(word)) {
+                None => Ok(()),
+                Some(word) => Err(format!("{word:?} is none of the words {}", words.join(", "))),
+            },
         }
     }
+}
+
+/// Returns the words of a list with commas.
+fn split(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').filter(|word| !word.is_empty())
 }
 
 fn compile(pattern: &str) -> Result<Regex, String> {

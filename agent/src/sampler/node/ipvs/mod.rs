@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use self::backend::{Backend, Counts, each_backend};
 use super::column::{counter, gauge, table};
-use super::files::KeptFile;
+use super::files::{KeptFile, parse_existing_file, parse_file};
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -19,11 +19,11 @@ pub(super) const COLLECTOR: Collector = Collector {
     by_default: true,
     options: &[NodeOption {
         name: "ipvs.backend-labels",
-        kind: OptionKind::Text,
+        kind: OptionKind::Words(&LABELS),
         default: "local_address,local_port,remote_address,remote_port,proto,local_mark",
     }],
     tables: |_| vec![table(&[], &COLUMNS), table(&LABELS, &BACKEND_COLUMNS)],
-    create: |options| Ok(Box::new(LoadBalancer::new(options)?)),
+    create: |options| Ok(Box::new(LoadBalancer::new(options))),
 };
 
 /// Totals, in the order of the file.
@@ -60,44 +60,32 @@ struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    fn new(options: &NodeOptions) -> Result<Self, SourceError> {
-        Ok(Self {
-            labels: selected_labels(options.text("ipvs.backend-labels"))?,
+    fn new(options: &NodeOptions) -> Self {
+        let is_selected = |label| options.words("ipvs.backend-labels").any(|word| word == label);
+        Self {
+            labels: LABELS.map(is_selected),
             totals: KeptFile::new(options.procfs("net/ip_vs_stats")),
             backends: KeptFile::new(options.procfs("net/ip_vs")),
             sums: BTreeMap::new(),
             texts: Default::default(),
-        })
+        }
     }
-}
-
-/// Returns which of [`LABELS`] a list with commas selects.
-fn selected_labels(list: &str) -> Result<[bool; LABELS.len()], SourceError> {
-    let mut selected = [false; LABELS.len()];
-    for name in list.split(',').filter(|name| !name.is_empty()) {
-        let label = LABELS.iter().position(|label| *label == name).ok_or_else(|| {
-            SourceError::new(format_args!("ipvs.backend-labels: {name:?} is no label"))
-        })?;
-        selected[label] = true;
-    }
-    Ok(selected)
 }
 
 impl Source for LoadBalancer {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         let Self { labels, totals, backends, sums, texts } = self;
         // The file does not exist until the kernel module is loaded.
-        let totals = totals.read_if_exists()?.ok_or(SourceError::NothingFound)?;
-        let totals = parse_totals(totals)
-            .ok_or_else(|| SourceError::new("/proc/net/ip_vs_stats: the third line is broken"))?;
+        let parse_totals = |text: &str| parse_totals(text).ok_or("the third line is broken");
+        let totals = parse_existing_file(totals, parse_totals)?;
         sums.clear();
-        each_backend(backends.read()?, |backend, counts| {
+        let each = |backend: Backend, counts| {
             let backend = backend.with_labels(*labels);
             if sums.len() < MAX_BACKENDS || sums.contains_key(&backend) {
                 sums.entry(backend).or_default().add(counts);
             }
-        })
-        .map_err(|line| SourceError::new(format_args!("/proc/net/ip_vs: bad line {line:?}")))?;
+        };
+        parse_file(backends, |text| each_backend(text, each))?;
 
         output.row(0, &[]).copy_from_slice(&totals.map(|total| total as f64));
         for (backend, counts) in &*sums {

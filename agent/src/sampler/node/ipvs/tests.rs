@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::NodePaths;
 use crate::sampler::node::testing::{Fixture, Reader};
 
 const TOTALS: &str = "   Total Incoming Outgoing         Incoming         Outgoing
@@ -79,10 +80,14 @@ fn no_labels_give_one_sum() {
 }
 
 #[test]
-fn unknown_label_is_an_error() {
-    let options = host().options_with(&[("ipvs.backend-labels", "proto,colour")]);
-    let error = LoadBalancer::new(&options).unwrap_err().to_string();
-    assert_eq!(error, "ipvs.backend-labels: \"colour\" is no label");
+fn unknown_label_is_refused_with_the_settings() {
+    let values = [("ipvs.backend-labels".to_owned(), "proto,colour".to_owned())].into();
+    let error = NodeOptions::try_new(NodePaths::default(), values).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "ipvs.backend-labels: \"colour\" is none of the words local_address, local_port, \
+         remote_address, remote_port, proto, local_mark"
+    );
 }
 
 #[test]
