@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FsWord, fstatfs};
 
 use crate::sampler::SourceError;
@@ -106,6 +107,20 @@ impl KeptFile {
     /// Reads the number of a sysfs attribute; `None` if it cannot be read or is no number.
     pub(in crate::sampler::node) fn number(&mut self) -> Option<f64> {
         self.value()?.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// Returns whether the file is open, because it was read.
+    pub(in crate::sampler::node) const fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Returns whether the file may have changed since this was last called: `false` only if the
+    /// kernel signals changes of this file, as for lists of mounts, and has signalled none.
+    pub(in crate::sampler::node) fn may_have_changed(&self) -> bool {
+        let Some(OpenFile { file, .. }) = &self.file else { return true };
+        // Files without such signals are always writable, even if they are open for reading.
+        let mut polled = [PollFd::new(file, PollFlags::PRI | PollFlags::OUT)];
+        poll(&mut polled, Some(&Timespec::default())) != Ok(0)
     }
 
     /// Reads the whole file into `bytes`, as it is. Returns whether it differs from what they were.
@@ -280,6 +295,20 @@ mod tests {
         assert_eq!(file.read_if_exists(), Ok(Some("1\n")));
         fixture.file("sys/late", &"2".repeat(3 * SPARE_BYTES));
         assert_eq!(file.value().map(str::len), Some(3 * SPARE_BYTES), "longer than before");
+    }
+
+    #[test]
+    fn only_files_that_signal_changes_are_known_to_be_unchanged() {
+        let fixture = Fixture::new();
+        fixture.file("proc/value", "1\n");
+        let mut file = KeptFile::new(fixture.path("proc/value"));
+        assert!(!file.is_open() && file.may_have_changed());
+        file.read().unwrap();
+        assert!(file.is_open() && file.may_have_changed());
+        let mut mounts = KeptFile::new("/proc/self/mountinfo");
+        mounts.read().unwrap();
+        // Another process may mount something meanwhile.
+        assert!((0..1000).any(|_| !mounts.may_have_changed()));
     }
 
     #[test]

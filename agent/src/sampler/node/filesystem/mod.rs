@@ -72,6 +72,9 @@ const COLUMNS: [ColumnSpec; 7] = [
     gauge("node_filesystem_files_free", "Number of free inodes."),
 ];
 
+/// Flag of statfs(2) for a read-only mount or filesystem.
+const READ_ONLY: u64 = 1;
+
 /// Label of a mount that does not answer.
 const STUCK: &str = "mountpoint timeout";
 /// Label of a mount that was not asked.
@@ -109,7 +112,9 @@ fn write(mount: &Mount, outcome: Outcome, output: &mut Output) {
     let Mount { device, mount_point, fs_type, major, minor, .. } = mount;
     let read_only = f64::from(u8::from(mount.read_only));
     let (error, read_only) = match outcome {
-        Outcome::Usage(Usage { size, free, available, files, files_free }) => {
+        Outcome::Usage(Usage { size, free, available, files, files_free, read_only: is_now }) => {
+            // A filesystem may become read-only after an error, before the mounts are read again.
+            let read_only = if is_now { 1.0 } else { read_only };
             let values = [0.0, read_only, size, free, available, files, files_free];
             let row = output.row(USAGE, &[device, mount_point, fs_type, ""]);
             row.copy_from_slice(&values);
@@ -135,6 +140,7 @@ fn statfs(path: &Path) -> Result<Usage, Errno> {
         available: bytes(stat.f_bavail),
         files: stat.f_files as f64,
         files_free: stat.f_ffree as f64,
+        read_only: stat.f_flags as u64 & READ_ONLY != 0,
     })
 }
 

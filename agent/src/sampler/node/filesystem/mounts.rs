@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::super::every::{Every, RARELY};
 use super::super::files::KeptFile;
 use super::super::filter::Filter;
 use super::super::{NodeOptions, SourceError};
@@ -45,7 +46,8 @@ pub(super) struct Mount {
     pub(super) is_prompt: bool,
 }
 
-/// The mounts, parsed again only when the file has changed.
+/// The mounts. The file is read when the kernel signals a change, and [`RARELY`] without one: the
+/// state of a filesystem may change without a signal. It is parsed only if it differs.
 #[derive(Debug)]
 pub(super) struct MountTable {
     options: NodeOptions,
@@ -54,6 +56,7 @@ pub(super) struct MountTable {
     /// Of process 1, which is outside of any container.
     of_init: KeptFile,
     of_self: KeptFile,
+    without_signal: Every,
     bytes: Vec<u8>,
     mounts: Arc<[Mount]>,
 }
@@ -77,6 +80,7 @@ impl MountTable {
             fs_types: options.filter(TYPES_INCLUDE, TYPES_EXCLUDE),
             of_init: KeptFile::new(options.procfs("1/mountinfo")),
             of_self: KeptFile::new(options.procfs("self/mountinfo")),
+            without_signal: Every::new(RARELY),
             bytes: Vec::new(),
             mounts: Arc::default(),
         }
@@ -88,6 +92,9 @@ impl MountTable {
     /// # Errors
     /// The file cannot be read, or no line of it is a mount.
     pub(super) fn read(&mut self) -> Result<Arc<[Mount]>, SourceError> {
+        if !self.must_read() {
+            return Ok(Arc::clone(&self.mounts));
+        }
         let failed = |file: &KeptFile, problem: &dyn Display| {
             SourceError::new(format_args!("{}: {problem}", file.path().display()))
         };
@@ -110,6 +117,13 @@ impl MountTable {
             self.mounts = self.select(lines);
         }
         Ok(Arc::clone(&self.mounts))
+    }
+
+    fn must_read(&mut self) -> bool {
+        let file = if self.of_init.is_open() { &self.of_init } else { &self.of_self };
+        // A signal is seen once, so it must be looked for in any case.
+        let may_have_changed = file.may_have_changed();
+        self.without_signal.is_due() || may_have_changed || self.bytes.is_empty()
     }
 
     fn select<'a, L: Iterator<Item = Line<'a>>>(&self, lines: impl Fn() -> L) -> Arc<[Mount]> {

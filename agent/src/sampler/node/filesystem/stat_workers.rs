@@ -38,6 +38,8 @@ pub(super) struct Usage {
     pub(super) files: f64,
     /// Number of free inodes.
     pub(super) files_free: f64,
+    /// Whether the mount or its filesystem is read-only now.
+    pub(super) read_only: bool,
 }
 
 /// What came of asking a mount.

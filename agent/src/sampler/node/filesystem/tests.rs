@@ -17,9 +17,10 @@ const MOUNTINFO: &str = "21 26 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw
 ";
 
 /// What a mount does when it is asked.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Does {
     Answer,
+    AnswerReadOnly,
     Fail(Errno),
     Hang,
 }
@@ -55,7 +56,7 @@ impl Mounts {
         self.asked.lock().unwrap().push(path.to_owned());
         let does = self.does.lock().unwrap().get(path).copied().unwrap_or(Does::Answer);
         match does {
-            Does::Answer => {}
+            Does::Answer | Does::AnswerReadOnly => {}
             Does::Fail(error) => return Err(error),
             Does::Hang => {
                 let (sender, receiver) = channel();
@@ -67,7 +68,15 @@ impl Mounts {
                 let _ = receiver.recv();
             }
         }
-        Ok(Usage { size: 5.0, free: 4.0, available: 3.0, files: 2.0, files_free: 1.0 })
+        let read_only = does == Does::AnswerReadOnly;
+        Ok(Usage {
+            size: 5.0,
+            free: 4.0,
+            available: 3.0,
+            files: 2.0,
+            files_free: 1.0,
+            read_only,
+        })
     }
 
     /// Lets a mount answer that hangs.
@@ -146,6 +155,15 @@ impl Host {
             std::thread::yield_now();
         }
     }
+}
+
+#[test]
+fn mount_that_became_read_only_is_shown_before_the_mounts_are_read_again() {
+    let mut host = Host::new(MOUNTINFO, &[("/", Does::AnswerReadOnly)]);
+    let lines = host.read();
+    let mut of_root = lines.iter().filter(|line| line.contains("mountpoint=\"/\""));
+    let line = of_root.find(|line| line.starts_with("node_filesystem_readonly{"));
+    assert!(line.is_some_and(|line| line.ends_with("} 1")), "{line:?}");
 }
 
 #[test]
