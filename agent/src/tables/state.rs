@@ -278,8 +278,8 @@ impl TableState {
             Ok(catalogs) if catalogs != self.catalogs => self.catalogs = catalogs,
             Ok(_) => {}
             Err(violation) => {
-                // Each family was checked alone, and catalogs have room for those placed in them, so
-                // that this is a bug. It must not cost the declared tables.
+                // Each family was checked alone, and catalogs have room for those placed in them:
+                // this is a bug. It must not cost the declared tables.
                 debug_assert!(false, "catalogs of found families: {violation}");
                 self.found_catalogs.refuse_all(&violation.to_string());
                 let mut messages = vec![self.set.catalog().clone()];
