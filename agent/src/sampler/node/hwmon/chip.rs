@@ -117,9 +117,7 @@ impl Value {
     /// Reads the value; `None` if it cannot be read. Drivers answer some attributes with errors.
     pub(super) fn read(&mut self) -> Option<f64> {
         match self.scale {
-            Scale::Divide(divisor) => {
-                self.file.number().filter(|number| number.is_finite()).map(|n| n / divisor)
-            }
+            Scale::Divide(divisor) => self.file.number().map(|number| number / divisor),
             Scale::IsOne => Some(if self.file.value()? == "1" { 1.0 } else { 0.0 }),
         }
     }
