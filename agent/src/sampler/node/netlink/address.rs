@@ -35,7 +35,8 @@ pub(in crate::sampler::node) fn dump_addresses(
         if let Some(address) = Address::parse(payload) {
             each(address);
         }
-    })
+    })?;
+    Ok(())
 }
 
 impl Address {

@@ -60,13 +60,14 @@ impl Connection {
     }
 
     /// Asks for a dump. `each` gets the payloads of messages of the type `answer`. A dump during
-    /// which devices are added or removed may lack some of them, or repeat some.
+    /// which devices are added or removed may lack some of them, or repeat some. Returns whether the
+    /// kernel says that this did not happen.
     pub(super) fn dump(
         &mut self,
         kinds: (u16, u16),
         payload: &[u8],
         each: impl FnMut(&[u8]),
-    ) -> Result<(), SourceError> {
+    ) -> Result<bool, SourceError> {
         self.ask(kinds, payload, each).map_err(SourceError::new)
     }
 
@@ -82,7 +83,7 @@ impl Connection {
         (request, answer): (u16, u16),
         payload: &[u8],
         each: impl FnMut(&[u8]),
-    ) -> Result<(), DumpError> {
+    ) -> Result<bool, DumpError> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => open(self.protocol)?,
@@ -92,10 +93,11 @@ impl Connection {
         let request = message(request, DUMP, self.sequence, payload);
         send(&socket, &request, SendFlags::empty()).map_err(io::Error::from)?;
         let receive = |buffer: &mut [u8]| receive(&socket, buffer);
-        read_dump(receive, &mut self.buffer, (answer, self.sequence), each)?;
+        let answer = (answer, self.sequence);
+        let is_consistent = read_dump(receive, &mut self.buffer, answer, each)?;
         // After an error the socket is closed, since further answers may be on their way.
         self.socket = Some(socket);
-        Ok(())
+        Ok(is_consistent)
     }
 }
 

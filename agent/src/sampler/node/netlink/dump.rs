@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::message::{DONE, ERROR, Messages, NOOP, OVERRUN, i32_at};
+use super::message::{DONE, ERROR, INTERRUPTED, Messages, NOOP, OVERRUN, i32_at};
 
 /// Maximum duration of a dump. The kernel may wait for the lock of the network devices.
 const MAX_DURATION: Duration = Duration::from_secs(10);
@@ -35,14 +35,15 @@ pub(super) enum DumpError {
 
 /// Reads the messages that answer the request with this sequence number. `receive` returns the
 /// length of the next datagram, also if it does not fit into the buffer. `each` gets the payloads
-/// of messages of this type.
+/// of messages of this type. Returns whether the dump is consistent: otherwise it may lack items.
 pub(super) fn read_dump(
     mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>,
     buffer: &mut [u8],
     (kind, sequence): (u16, u32),
     mut each: impl FnMut(&[u8]),
-) -> Result<(), DumpError> {
+) -> Result<bool, DumpError> {
     let deadline = Instant::now() + MAX_DURATION;
+    let mut is_consistent = true;
     for _ in 0..MAX_DATAGRAMS {
         if Instant::now() > deadline {
             return Err(DumpError::TimedOut);
@@ -60,12 +61,16 @@ pub(super) fn read_dump(
             if message.sequence != sequence {
                 continue;
             }
+            is_consistent &= message.flags & INTERRUPTED == 0;
             match message.kind {
                 NOOP => {}
                 OVERRUN => return Err(DumpError::Truncated),
                 // Without a code the dump is complete.
-                DONE => return check(message.payload, 0),
-                ERROR => return check(message.payload, rustix::io::Errno::IO.raw_os_error()),
+                DONE => return check(message.payload, 0).map(|()| is_consistent),
+                ERROR => {
+                    let code = rustix::io::Errno::IO.raw_os_error();
+                    return check(message.payload, code).map(|()| is_consistent);
+                }
                 other if other == kind => each(message.payload),
                 _ => {}
             }
@@ -86,7 +91,7 @@ mod tests {
     use crate::sampler::node::netlink::message::{NO_FLAGS, message};
 
     /// Reads a dump of these datagrams. After the last one the socket times out.
-    fn read(datagrams: &[Vec<u8>]) -> (Vec<Vec<u8>>, Result<(), DumpError>) {
+    fn read(datagrams: &[Vec<u8>]) -> (Vec<Vec<u8>>, Result<bool, DumpError>) {
         let mut datagrams = datagrams.iter();
         let receive = |buffer: &mut [u8]| {
             let datagram = datagrams.next().ok_or(io::ErrorKind::WouldBlock)?;
@@ -114,8 +119,18 @@ mod tests {
         let other_kind = message(17, NO_FLAGS, 7, b"kind");
         let last = [item(b"b"), end(DONE, 0), item(b"late")].concat();
         let (payloads, read) = read(&[other_request, [item(b"a"), other_kind].concat(), last]);
-        assert!(read.is_ok(), "{read:?}");
+        assert!(matches!(read, Ok(true)), "{read:?}");
         assert_eq!(payloads, [b"a", b"b"]);
+    }
+
+    #[test]
+    fn interrupted_dump_is_not_consistent() {
+        let interrupted = message(16, INTERRUPTED, 7, b"b");
+        let (payloads, read) = read(&[item(b"a"), interrupted, end(DONE, 0)]);
+        assert!(matches!(read, Ok(false)), "{read:?}");
+        assert_eq!(payloads, [b"a", b"b"]);
+        let of_other_request = message(16, INTERRUPTED, 6, b"old");
+        assert!(matches!(super::tests::read(&[of_other_request, end(DONE, 0)]).1, Ok(true)));
     }
 
     #[test]

@@ -20,6 +20,8 @@ const FIXED_BYTES: usize = 16;
 /// Attribute of a request: `IFLA_EXT_MASK`, with the value `RTEXT_FILTER_SKIP_STATS`.
 const EXTENSIONS: u16 = 29;
 const SKIP_STATISTICS: u32 = 8;
+/// Maximum number of dumps in a reading. Devices that a second one lacks are in the next reading.
+const MAX_DUMPS: usize = 2;
 
 /// A network device. Values that the kernel does not tell are absent.
 #[derive(Debug, Default, PartialEq)]
@@ -54,8 +56,8 @@ pub(in crate::sampler::node) struct Link<'a> {
     pub(in crate::sampler::node) statistics: Statistics,
 }
 
-/// Asks for all devices. Statistics cost more than everything else. Of a device that a kernel before
-/// 6.10 repeats, because others were added during the dump, the first message counts.
+/// Asks for all devices. Statistics cost more than everything else. Kernels before 6.10 may repeat or
+/// leave out a device if others are added or removed during the dump.
 ///
 /// # Errors
 /// The kernel does not answer.
@@ -64,20 +66,33 @@ pub(in crate::sampler::node) fn dump_links(
     with_statistics: bool,
     mut each: impl FnMut(&Link<'_>),
 ) -> Result<(), SourceError> {
+    let request = request(with_statistics);
     let mut seen = std::mem::take(&mut connection.seen);
-    seen.clear();
-    let dumped = connection.dump(GET_LINK, &request(with_statistics), |payload| {
-        if let Some(link) = first(payload, &mut seen) {
-            each(&link);
-        }
-    });
+    let dump = |each: &mut dyn FnMut(&[u8])| connection.dump(GET_LINK, &request, each);
+    let read = read_links(dump, &mut seen, &mut each);
     connection.seen = seen;
-    dumped
+    read
 }
 
-/// Parses a device; `None` if it was seen before.
-fn first<'a>(payload: &'a [u8], seen: &mut HashSet<i32>) -> Option<Link<'a>> {
-    Link::parse(payload).filter(|link| seen.insert(link.index))
+/// Calls `each` with every device of a dump. Repeats a dump that is not consistent, for the devices
+/// that it lacks.
+fn read_links(
+    mut dump: impl FnMut(&mut dyn FnMut(&[u8])) -> Result<bool, SourceError>,
+    seen: &mut HashSet<i32>,
+    each: &mut dyn FnMut(&Link<'_>),
+) -> Result<(), SourceError> {
+    seen.clear();
+    for _ in 0..MAX_DUMPS {
+        let is_consistent = dump(&mut |payload| {
+            if let Some(link) = Link::parse(payload).filter(|link| seen.insert(link.index)) {
+                each(&link);
+            }
+        })?;
+        if is_consistent {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the payload of a request: `ifinfomsg` and attributes.
@@ -172,13 +187,32 @@ mod tests {
         assert_eq!(link.statistics[23], None, "not known to an old kernel");
     }
 
+    /// Returns the names of the devices of dumps, which name devices and may be consistent.
+    fn names(dumps: &[(&[u8], bool)]) -> String {
+        let mut dumps = dumps.iter();
+        let mut names = String::new();
+        let dump = |each: &mut dyn FnMut(&[u8])| {
+            let (devices, is_consistent) = dumps.next().unwrap();
+            for device in *devices {
+                let mut payload = payload(&[(3, &[*device])]);
+                payload[4] = *device;
+                each(&payload);
+            }
+            Ok(*is_consistent)
+        };
+        read_links(dump, &mut HashSet::new(), &mut |link| names.push_str(&link.name)).unwrap();
+        names
+    }
+
     #[test]
-    fn repeated_device_is_skipped() {
-        let payload = payload(&[(3, b"eth0\0")]);
-        let mut seen = HashSet::new();
-        assert!(first(&payload[..12], &mut seen).is_none(), "truncated");
-        assert_eq!(first(&payload, &mut seen).unwrap().name, "eth0");
-        assert_eq!(first(&payload, &mut seen), None);
+    fn device_that_a_dump_repeats_counts_once() {
+        assert_eq!(names(&[(b"abab", true)]), "ab");
+    }
+
+    #[test]
+    fn inconsistent_dump_is_repeated_once() {
+        assert_eq!(names(&[(b"ac", false), (b"abc", true)]), "acb");
+        assert_eq!(names(&[(b"a", false), (b"ab", false)]), "ab");
     }
 
     #[test]

@@ -8,6 +8,9 @@ const ATTRIBUTE_HEADER_BYTES: usize = 4;
 const ALIGNMENT: usize = 4;
 /// Flags of a request for a dump: `NLM_F_REQUEST` and `NLM_F_DUMP`.
 pub(super) const DUMP: u16 = 0x301;
+/// Flag of an answer: `NLM_F_DUMP_INTR`. The dump is not consistent, because what it lists has
+/// changed meanwhile.
+pub(super) const INTERRUPTED: u16 = 0x10;
 /// No flags, for tests.
 #[cfg(test)]
 pub(super) const NO_FLAGS: u16 = 0;
@@ -27,6 +30,7 @@ pub(super) const OVERRUN: u16 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Message<'a> {
     pub(super) kind: u16,
+    pub(super) flags: u16,
     /// Sequence number of the request that it answers.
     pub(super) sequence: u32,
     pub(super) payload: &'a [u8],
@@ -62,7 +66,8 @@ impl<'a> Messages<'a> {
         let bytes = self.0;
         let len = usize::try_from(u32_at(bytes, 0)?).ok()?;
         let payload = bytes.get(HEADER_BYTES..len)?;
-        let message = Message { kind: u16_at(bytes, 4)?, sequence: u32_at(bytes, 8)?, payload };
+        let (kind, flags) = (u16_at(bytes, 4)?, u16_at(bytes, 6)?);
+        let message = Message { kind, flags, sequence: u32_at(bytes, 8)?, payload };
         self.0 = after(bytes, len);
         Some(message)
     }
@@ -149,8 +154,8 @@ mod tests {
         let mut datagram = message(16, NO_FLAGS, 7, b"abcde");
         datagram.extend(message(DONE, NO_FLAGS, 7, &[0; 4]));
         let messages: Vec<_> = Messages::new(&datagram).collect();
-        let first = Message { kind: 16, sequence: 7, payload: b"abcde" };
-        let second = Message { kind: DONE, sequence: 7, payload: &[0; 4] };
+        let first = Message { kind: 16, flags: 0, sequence: 7, payload: b"abcde" };
+        let second = Message { kind: DONE, flags: 0, sequence: 7, payload: &[0; 4] };
         assert_eq!(messages, [Some(first), Some(second)]);
     }
 

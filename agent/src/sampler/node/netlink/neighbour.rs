@@ -36,7 +36,8 @@ pub(in crate::sampler::node) fn dump_ipv4_neighbours(
         if let Some(neighbour) = Neighbour::parse(payload) {
             each(neighbour);
         }
-    })
+    })?;
+    Ok(())
 }
 
 impl Neighbour {

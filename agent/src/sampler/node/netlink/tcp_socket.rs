@@ -50,7 +50,8 @@ pub(in crate::sampler::node) fn dump_tcp_sockets(
         if let Some(socket) = TcpSocket::parse(payload) {
             each(socket);
         }
-    })
+    })?;
+    Ok(())
 }
 
 impl TcpSocket {
