@@ -19,8 +19,6 @@ use crate::measure::run;
 #[command(name = "fleetgauge-host-cost", version)]
 pub struct Cli {
     /// Sample the host N times in each round
-    ///
-    /// CPU time has a resolution of 10 ms: with fewer than 60 samples, the figures are rough.
     #[arg(long, value_name = "N", default_value_t = 120)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub samples: u32,
@@ -35,6 +33,10 @@ pub struct Cli {
     #[arg(long, value_name = "N", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub traced_samples: u32,
+    /// Forward an exporter's page N times in each round; 0 does not forward it
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub forwarded_pages: u32,
     /// Write a page with the table and the method to this Markdown file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,

@@ -30,6 +30,30 @@ impl Figures {
     }
 }
 
+/// Cost of forwarding an exporter's page, or the medians of several rounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Forwarding {
+    /// CPU time of a page, user and system, in milliseconds.
+    pub cpu_ms: f64,
+    /// Resident memory that the agent needs for it, in bytes.
+    pub resident_bytes: f64,
+    /// Bytes of a report above TCP, in both directions.
+    pub wire_bytes: f64,
+}
+
+impl Forwarding {
+    /// Returns the median of each figure; `None` without rounds.
+    #[must_use]
+    pub fn medians(rounds: &[Self]) -> Option<Self> {
+        let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure));
+        Some(Self {
+            cpu_ms: of(|round| round.cpu_ms)?,
+            resident_bytes: of(|round| round.resident_bytes)?,
+            wire_bytes: of(|round| round.wire_bytes)?,
+        })
+    }
+}
+
 /// Returns the median; of an even number of values, the mean of the middle two.
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<_> = values.collect();

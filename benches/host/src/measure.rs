@@ -14,13 +14,15 @@ use fleetgauge_peers::machine::Machine;
 use fleetgauge_peers::usage::{self, Usage};
 
 use crate::cli::Cli;
-use crate::figures::Figures;
+use crate::cpu_time;
+use crate::figures::{Figures, Forwarding};
+use crate::forwarding::Forwarder;
 use crate::page::Results;
 use crate::programs::{Agent, Exporter, Received};
 use crate::system_calls;
 
 /// Samples before the window: the first one opens files and allocates.
-const WARM_UP_SAMPLES: u32 = 5;
+pub(crate) const WARM_UP_SAMPLES: u32 = 5;
 
 /// Runs all rounds.
 ///
@@ -28,13 +30,20 @@ const WARM_UP_SAMPLES: u32 = 5;
 /// If a program does not start or respond.
 pub fn run(cli: &Cli) -> anyhow::Result<Results> {
     let exporter = Exporter::find();
+    let forwarder = (cli.forwarded_pages > 0).then(Forwarder::start).transpose()?;
     let (mut agents, mut exporters) = (Vec::new(), Vec::new());
+    let mut forwarding: [Vec<Forwarding>; 2] = Default::default();
     for number in 1..=cli.rounds {
         let round = round(cli, exporter.as_ref().map(|(name, _)| *name))?;
         agents.push(round.agent);
         exporters.extend(round.exporter);
         // Progress only: a closed standard error is no failure.
         let _ = writeln!(io::stderr(), "round {number} of {}: {round:?}", cli.rounds);
+        if let Some(forwarder) = &forwarder {
+            let round = forwarder.round(cli)?;
+            forwarding.iter_mut().zip(round).for_each(|(rounds, round)| rounds.push(round));
+            let _ = writeln!(io::stderr(), "forwarding, plain and gzip: {round:?}");
+        }
     }
     Ok(Results {
         machine: Machine::this(),
@@ -44,6 +53,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<Results> {
         exporter_version: exporter.map(|(_, version)| version),
         agent: Figures::medians(&agents),
         exporter: Figures::medians(&exporters),
+        forwarded_pages: cli.forwarded_pages,
+        forwarding: forwarding.map(|rounds| Forwarding::medians(&rounds)),
     })
 }
 
@@ -63,7 +74,7 @@ struct Reading {
 fn round(cli: &Cli, exporter: Option<&str>) -> anyhow::Result<Round> {
     let dir = tempfile::tempdir()?;
     let mut exporter = exporter.map(|name| Exporter::start(name, dir.path())).transpose()?;
-    let mut agent = Agent::start(cli.interval, dir.path())?;
+    let mut agent = Agent::start(cli.interval, "node", None, dir.path())?;
     agent.wait_for_reports(1, cli.interval)?;
     scrape(exporter.as_mut(), WARM_UP_SAMPLES, cli.interval)?;
     let before = read(&agent, exporter.as_ref())?;
@@ -108,17 +119,21 @@ fn scrape(mut exporter: Option<&mut Exporter>, count: u32, each: Duration) -> an
 }
 
 fn read(agent: &Agent, exporter: Option<&Exporter>) -> anyhow::Result<Reading> {
-    let of_exporter = |exporter: &Exporter| {
-        anyhow::Ok((usage::of(exporter.process.pid())?, exporter.client.bytes()))
-    };
+    let of_exporter =
+        |exporter: &Exporter| anyhow::Ok((usage(exporter.process.pid())?, exporter.client.bytes()));
     Ok(Reading {
-        agent: usage::of(agent.process.pid())?,
+        agent: usage(agent.process.pid())?,
         received: agent.received()?,
         exporter: exporter.map(of_exporter).transpose()?,
     })
 }
 
-fn cpu_ms(before: Usage, after: Usage) -> f64 {
+/// Reads the resource usage of a process, with its exact CPU time.
+pub(crate) fn usage(pid: u32) -> anyhow::Result<Usage> {
+    Ok(Usage { cpu: cpu_time::of(pid)?, ..usage::of(pid)? })
+}
+
+pub(crate) fn cpu_ms(before: Usage, after: Usage) -> f64 {
     after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e3
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use fleetgauge_peers::machine::Machine;
 
-use crate::figures::Figures;
+use crate::figures::{Figures, Forwarding};
+use crate::served_page::{CHANGED_SHARE, SERIES};
 
 /// Length of `Fri, 27 Nov 2026` in an HTTP date.
 const DATE_BYTES: usize = 16;
@@ -27,6 +28,10 @@ pub struct Results {
     pub agent: Option<Figures>,
     /// Medians of node_exporter.
     pub exporter: Option<Figures>,
+    /// Number of forwarded pages in a round.
+    pub forwarded_pages: u32,
+    /// Medians of forwarding a page, plain and with gzip; `None` if it was not measured.
+    pub forwarding: [Option<Forwarding>; 2],
 }
 
 impl Results {
@@ -42,10 +47,41 @@ impl Results {
         let version = self.exporter_version.as_deref();
         let advice = "not installed: apt-get install prometheus-node-exporter";
         row(&mut table, "node_exporter", version, self.exporter, advice);
+        self.add_forwarding(&mut table);
         if cfg!(debug_assertions) {
             table.push_str("\nMeasured with a debug build of the agent: run it with --release.\n");
         }
         table
+    }
+
+    /// Returns how forwarding was measured, in Markdown; nothing if it was not.
+    fn forwarding_method(&self) -> String {
+        let pages = self.forwarded_pages;
+        if pages == 0 {
+            return String::new();
+        }
+        format!(
+            "- **Forwarding a page**: an exporter's page of {SERIES} series, of which one in \
+             {CHANGED_SHARE} changes from\n  page to page, served on loopback. Three agents with \
+             `--metrics basic` run at the same time: one\n  without the exporter, one with a plain \
+             page, one with gzip. The figures are the differences to the\n  first one over {pages} \
+             pages a round.\n"
+        )
+    }
+
+    /// Appends the table about forwarding, if it was measured.
+    fn add_forwarding(&self, table: &mut String) {
+        let [Some(plain), Some(gzip)] = self.forwarding else { return };
+        table.push_str(
+            "\n| forwarding a page | CPU a page, ms | resident memory, MB | bytes a report |\n\
+             |---|---|---|---|\n",
+        );
+        for (name, figures) in [("plain", plain), ("gzip", gzip)] {
+            let Forwarding { cpu_ms, resident_bytes, wire_bytes } = figures;
+            let megabytes = resident_bytes / 1e6;
+            // Writing to a string does not fail.
+            let _ = writeln!(table, "| {name} | {cpu_ms:.2} | {megabytes:.1} | {wire_bytes:.0} |");
+        }
     }
 
     /// Returns the page for the command with these arguments.
@@ -66,9 +102,10 @@ impl Results {
              ```\n\n\
              {table}\n\
              Medians of {rounds} rounds with {samples} samples each, one every {interval:?}.\n\n\
-             ## How it is measured\n\n{METHOD}",
+             ## How it is measured\n\n{METHOD}{forwarding}",
             command = command.join(" "),
             table = self.table(),
+            forwarding = self.forwarding_method(),
         )
     }
 }
@@ -80,8 +117,8 @@ const METHOD: &str = "\
   metrics about itself. Their versions know different collectors, so their series differ.
 - **A sample** is a report of the agent, or a scrape of node_exporter over a kept connection, with
   gzip, as Prometheus does it. The first samples of a round are not counted.
-- **CPU a sample**: user and system time of all threads, from `/proc` in steps of 10 ms, divided by
-  the number of samples. The cost of the collector and of Prometheus is not included.
+- **CPU a sample**: user and system time of all threads, from their `schedstat` in `/proc`, divided
+  by the number of samples. The cost of the collector and of Prometheus is not included.
 - **Resident memory**: at the end of the round.
 - **System calls a sample**: of all threads, with `strace -f -c`, after the round, because tracing
   slows a program down.

@@ -145,11 +145,16 @@ pub struct Received {
 }
 
 impl Agent {
-    /// Starts a collector, and the agent with node_exporter's metrics.
+    /// Starts a collector, and the agent with a set of metrics. Their logs are in `dir`.
     ///
     /// # Errors
-    /// If no report arrives.
-    pub fn start(interval: Duration, dir: &Path) -> anyhow::Result<Self> {
+    /// If the collector does not respond.
+    pub fn start(
+        interval: Duration,
+        metrics: &str,
+        exporter: Option<SocketAddr>,
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
         let [agents, http] = free_addresses()?;
         let this = std::env::current_exe()?;
         let mut command = Command::new(&this);
@@ -158,7 +163,13 @@ impl Agent {
         let mut collector = Process::start(command, dir, COLLECTOR)?;
         collector.wait_for(TIMEOUT, || Client::connect(http).ok())?;
         let mut command = Command::new(&this);
-        command.args([AGENT, "--id", ID, "--metrics", "node"]);
+        command.args([AGENT, "--id", ID, "--metrics", metrics]);
+        if let Some(exporter) = exporter {
+            let file = dir.join("agent.toml");
+            let url = format!("http://{exporter}/metrics");
+            fs::write(&file, format!("[[scrape]]\nurl = \"{url}\"\njob = \"exporter\"\n"))?;
+            command.arg("--config").arg(file);
+        }
         command.args(["--collector", &agents.to_string()]);
         command.arg(format!("--interval={}ms", interval.as_millis()));
         let process = Process::start(command, dir, AGENT)?;

@@ -8,7 +8,8 @@ use std::process::Command;
 /// Returns the command with a short run.
 fn compare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-host-cost"));
-    command.args(["--samples", "3", "--rounds", "1", "--interval", "1s"]).args(arguments);
+    command.args(["--samples", "3", "--rounds", "1", "--interval", "1s"]);
+    command.args(["--forwarded-pages", "2"]).args(arguments);
     command
 }
 
