@@ -69,14 +69,7 @@ impl Mounts {
             }
         }
         let read_only = does == Does::AnswerReadOnly;
-        Ok(Usage {
-            size: 5.0,
-            free: 4.0,
-            available: 3.0,
-            files: 2.0,
-            files_free: 1.0,
-            read_only,
-        })
+        Ok(Usage { size: 5.0, free: 4.0, available: 3.0, files: 2.0, files_free: 1.0, read_only })
     }
 
     /// Lets a mount answer that hangs.
