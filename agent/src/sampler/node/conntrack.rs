@@ -4,6 +4,7 @@
 use super::column::{gauge, table};
 use super::files::{KeptFile, parse_existing_file};
 use super::number::whole;
+use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -18,6 +19,7 @@ pub(super) const COLLECTOR: Collector = Collector {
             entries: KeptFile::new(options.procfs("sys/net/netfilter/nf_conntrack_count")),
             limit: KeptFile::new(options.procfs("sys/net/netfilter/nf_conntrack_max")),
             statistics: KeptFile::new(options.procfs("net/stat/nf_conntrack")),
+            skips: Skips::new("conntrack"),
         }))
     },
 };
@@ -48,6 +50,7 @@ struct ConnectionTracking {
     entries: KeptFile,
     limit: KeptFile,
     statistics: KeptFile,
+    skips: Skips,
 }
 
 impl Source for ConnectionTracking {
@@ -55,18 +58,16 @@ impl Source for ConnectionTracking {
         // The files do not exist until the kernel module is loaded.
         let entries = count(&mut self.entries)?;
         let limit = count(&mut self.limit)?;
+        self.skips.check(Ok(()));
         // Some kernels are built without this file.
-        let sums = match parse_existing_file(&mut self.statistics, sums) {
-            Err(SourceError::NothingFound) => None,
-            sums => Some(sums?),
-        };
+        let sums = self.skips.check(parse_existing_file(&mut self.statistics, sums));
 
         let values = output.row(0, &[]);
         values[..2].copy_from_slice(&[entries, limit]);
         if let Some(sums) = sums {
             values[2..].copy_from_slice(&sums.map(|sum| sum as f64));
         }
-        Ok(())
+        self.skips.finish()
     }
 }
 
@@ -149,12 +150,12 @@ mod tests {
     }
 
     #[test]
-    fn broken_files_are_errors() {
+    fn broken_statistics_cost_only_themselves_and_other_broken_files_are_errors() {
         let fixture = host();
         let mut reader = fixture.reader(&COLLECTOR);
         for lines in ["1 2 3\n", "\n", "0 1 2 3 4 5 6 7 8 9 a b c d e f 10 11\n", "x\n"] {
             write_statistics(&fixture, lines);
-            reader.error();
+            assert_eq!(reader.samples().len(), 2, "{lines:?}");
         }
         write_statistics(&fixture, "");
         fixture.file("proc/sys/net/netfilter/nf_conntrack_max", "-1\n");
