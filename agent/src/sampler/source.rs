@@ -44,8 +44,8 @@ impl std::fmt::Debug for SourceSpec {
     }
 }
 
-/// Number of rounds in which a source that found nothing is not read again: what a host lacks
-/// seldom appears.
+/// Number of rounds in which a source that found nothing is not read again, nor a collector without
+/// series: what a host lacks seldom appears.
 const ROUNDS_AFTER_NOTHING_FOUND: u32 = 9;
 
 /// Why a source has no reading.
@@ -75,8 +75,10 @@ pub(super) struct SourceJob {
     /// `None` before the first reading and after creating it failed or reading panicked.
     source: Option<BoxedSource>,
     output: Output,
-    /// Number of rounds before it is read again, after it found nothing.
+    /// Number of rounds before it is read again, after it found nothing. Their result is that of
+    /// the reading.
     waits: u32,
+    nothing: Result<(), SourceError>,
     /// `None` if no reading has finished since the result was taken.
     result: Option<Result<(), SourceError>>,
 }
@@ -93,7 +95,7 @@ impl SourceJob {
     /// Creates the job of the source with this index. Its first run creates the source.
     pub(super) fn new(index: usize, spec: SourceSpec) -> Self {
         let output = Output::new(&spec.tables);
-        Self { index, spec, source: None, output, waits: 0, result: None }
+        Self { index, spec, source: None, output, waits: 0, nothing: Ok(()), result: None }
     }
 
     /// Takes the result of the reading that has finished.
@@ -116,11 +118,16 @@ impl SourceJob {
     fn read_or_wait(&mut self) -> Result<(), SourceError> {
         if self.waits > 0 {
             self.waits -= 1;
-            return Err(SourceError::NothingFound);
+            return self.nothing.clone();
         }
         let result = self.read();
-        if result == Err(SourceError::NothingFound) {
+        let found_nothing = match &result {
+            Ok(()) => self.spec.is_collector && self.output.is_empty(),
+            Err(error) => *error == SourceError::NothingFound,
+        };
+        if found_nothing {
             self.waits = ROUNDS_AFTER_NOTHING_FOUND;
+            self.nothing.clone_from(&result);
         }
         result
     }

@@ -92,6 +92,30 @@ fn source_that_found_nothing_is_read_again_after_some_rounds() {
     assert_eq!(job.take_result(), Ok(()));
 }
 
+/// Finds a device in its second reading.
+struct LateDevice(bool);
+
+impl Source for LateDevice {
+    fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
+        let found = std::mem::replace(&mut self.0, true);
+        write(if found { vec![("sda", 1.0)] } else { Vec::new() }, output)
+    }
+}
+
+#[test]
+fn only_a_collector_without_series_is_read_again_after_some_rounds() {
+    for (is_collector, rounds_without) in [(true, 1 + ROUNDS_AFTER_NOTHING_FOUND), (false, 1)] {
+        let factory: SourceFactory = Arc::new(|| Ok(Box::new(LateDevice(false))));
+        let spec = SourceSpec { is_collector, ..spec("disks", factory) };
+        let mut job = SourceJob::new(0, spec);
+        for series in (0..rounds_without).map(|_| 0).chain([1, 1]) {
+            job.run();
+            assert_eq!(job.take_result(), Ok(()));
+            assert_eq!(job.output().series(), series);
+        }
+    }
+}
+
 #[test]
 fn source_is_created_again_if_creating_it_failed_or_panicked() {
     use Act::{Fail, Panic, Succeed};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use fleetgauge_proto::report::is_absent;
+
 use super::found::{FoundGroups, FoundSamples};
 use super::writer::TableWriter;
 use super::{FoundFamily, TableSpec};
@@ -104,6 +106,12 @@ impl Output {
     #[must_use]
     pub fn skipped_samples(&self) -> usize {
         self.found.groups().skipped
+    }
+
+    /// Returns whether the last reading has no value.
+    pub(crate) fn is_empty(&self) -> bool {
+        let mut values = self.tables.iter().flat_map(TableWriter::values).flatten();
+        self.found.values().is_empty() && values.all(|value| is_absent(*value))
     }
 
     /// Returns the number of series of the last reading.
