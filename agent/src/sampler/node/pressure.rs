@@ -55,9 +55,9 @@ impl Source for Pressure {
         let mut totals = [None; COLUMNS.len()];
         for (file, (name, columns)) in self.files.iter_mut().zip(FILES) {
             let is_optional = name == "irq";
-            let read = file
-                .read_if_exists()
-                .map(|text| text.map(|text| LINES.map(|line| total(text, line))));
+            // Most kernels lack the optional file: its value is looked for rarely.
+            let text = if is_optional { Ok(file.value()) } else { file.read_if_exists() };
+            let read = text.map(|text| text.map(|text| LINES.map(|line| total(text, line))));
             let found = match read {
                 Ok(Some(found)) => found,
                 _ if is_optional => continue,
