@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::column::{counter, gauge, table};
+use super::faults::Faults;
 use super::files::{Entries, Entry, KeptFile, malformed, parse, parse_file};
 use super::number::numbered;
-use super::skips::Skips;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -132,7 +132,7 @@ struct Bcache {
     cache_sets: Entries<CacheSet>,
     /// The kernel sorts all buckets for each reading of these statistics.
     has_priority_statistics: bool,
-    skips: Skips,
+    faults: Faults,
 }
 
 #[derive(Debug)]
@@ -159,7 +159,7 @@ impl Bcache {
         Self {
             cache_sets: Entries::new(options.sysfs("fs/bcache"), CacheSet::new),
             has_priority_statistics: options.switch("bcache.priorityStats"),
-            skips: Skips::new("bcache"),
+            faults: Faults::new("bcache"),
         }
     }
 }
@@ -167,13 +167,13 @@ impl Bcache {
 impl Source for Bcache {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // Other entries, such as `register`, have no hyphen.
-        let Self { cache_sets, has_priority_statistics, skips } = self;
+        let Self { cache_sets, has_priority_statistics, faults } = self;
         let cache_sets = cache_sets.list_if_exists(|name| name.contains('-'))?;
         for Entry { name: uuid, kept: cache_set, .. } in cache_sets {
-            let read = cache_set.read(uuid, *has_priority_statistics, skips, output);
-            read.unwrap_or_else(|error| skips.skip(error));
+            let read = cache_set.read(uuid, *has_priority_statistics, faults, output);
+            read.unwrap_or_else(|error| faults.add(error));
         }
-        skips.finish()
+        faults.finish()
     }
 }
 
@@ -196,17 +196,17 @@ impl CacheSet {
         &mut self,
         uuid: &str,
         has_priority_statistics: bool,
-        skips: &mut Skips,
+        faults: &mut Faults,
         output: &mut Output,
     ) -> Result<(), SourceError> {
-        read_files(&mut self.files, &CACHE_SET, skips, output.row(CACHE_SET_TABLE, &[uuid]));
+        read_files(&mut self.files, &CACHE_SET, faults, output.row(CACHE_SET_TABLE, &[uuid]));
         let devices =
             self.backing_devices.list_if_exists(|name| numbered(name, "bdev").is_some())?;
         for Entry { name, kept: device, .. } in devices {
             let labels = &[uuid, name];
-            read_files(&mut device.files, &BACKING, skips, output.row(BACKING_TABLE, labels));
+            read_files(&mut device.files, &BACKING, faults, output.row(BACKING_TABLE, labels));
             let row = output.row(WRITEBACK_TABLE, labels);
-            skips.check(read_lines(&mut device.writeback, &WRITEBACK, row, |text| {
+            faults.check(read_lines(&mut device.writeback, &WRITEBACK, row, |text| {
                 parse_size(text.strip_suffix("/sec").unwrap_or(text))
             }));
         }
@@ -214,10 +214,10 @@ impl CacheSet {
             self.cache_devices.list_if_exists(|name| numbered(name, "cache").is_some())?;
         for Entry { name, kept: device, .. } in devices {
             let labels = &[uuid, name];
-            read_files(&mut device.files, &CACHE, skips, output.row(CACHE_TABLE, labels));
+            read_files(&mut device.files, &CACHE, faults, output.row(CACHE_TABLE, labels));
             if has_priority_statistics {
                 let row = output.row(PRIORITY_TABLE, labels);
-                skips.check(read_lines(&mut device.priority, &PRIORITY, row, |text| {
+                faults.check(read_lines(&mut device.priority, &PRIORITY, row, |text| {
                     parse(text.strip_suffix('%').unwrap_or(text))
                 }));
             }
@@ -232,7 +232,12 @@ fn files<const N: usize>(path: &Path, columns: &[FileColumn; N]) -> [KeptFile; N
 }
 
 /// Reads the files of columns into a row.
-fn read_files(files: &mut [KeptFile], columns: &[FileColumn], skips: &mut Skips, row: &mut [f64]) {
+fn read_files(
+    files: &mut [KeptFile],
+    columns: &[FileColumn],
+    faults: &mut Faults,
+    row: &mut [f64],
+) {
     for ((file, (name, _)), value) in files.iter_mut().zip(columns).zip(row) {
         if *name == READAHEADS {
             // node_exporter leaves out zeros, as the file may be missing.
@@ -241,7 +246,7 @@ fn read_files(files: &mut [KeptFile], columns: &[FileColumn], skips: &mut Skips,
             continue;
         }
         let number = |text: &str| parse_size(text.trim()).ok_or("not a number");
-        if let Some(number) = skips.check(parse_file(file, number)) {
+        if let Some(number) = faults.check(parse_file(file, number)) {
             let is_duration = *name == READ_DURATION;
             *value = if is_duration { number / READ_DURATION_UNITS_PER_SECOND } else { number };
         }

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use super::column::{counter, gauge, table};
+use super::faults::Faults;
 use super::files::{Entries, Entry, KeptFile, parse};
-use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -26,7 +26,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let filesystems = Entries::new(options.sysfs("fs/btrfs"), Filesystem::new);
-        Ok(Box::new(Btrfs { filesystems, skips: Skips::new("btrfs") }))
+        Ok(Box::new(Btrfs { filesystems, faults: Faults::new("btrfs") }))
     },
 };
 
@@ -77,7 +77,7 @@ const SECTOR_BYTES: f64 = 512.0;
 #[derive(Debug)]
 struct Btrfs {
     filesystems: Entries<Filesystem>,
-    skips: Skips,
+    faults: Faults,
 }
 
 #[derive(Debug)]
@@ -108,11 +108,11 @@ struct Profile {
 impl Source for Btrfs {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // Other directories, such as `features`, have no hyphen.
-        let Self { filesystems, skips } = self;
+        let Self { filesystems, faults } = self;
         for Entry { name, kept, .. } in filesystems.list_if_exists(|name| name.contains('-'))? {
-            skips.check(kept.read(name, output));
+            faults.check(kept.read(name, output));
         }
-        skips.finish()
+        faults.finish()
     }
 }
 

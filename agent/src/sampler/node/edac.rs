@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::column::{counter, table};
+use super::faults::Faults;
 use super::files::{Device, DeviceFiles, Directory, KeptFile};
 use super::number::numbered;
-use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -28,7 +28,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let controllers =
             DeviceFiles::of_files(options.sysfs("devices/system/edac/mc"), &CONTROLLER_FILES);
-        Ok(Box::new(Edac { controllers, rows: BTreeMap::new(), skips: Skips::new("edac") }))
+        Ok(Box::new(Edac { controllers, rows: BTreeMap::new(), faults: Faults::new("edac") }))
     },
 };
 
@@ -53,7 +53,7 @@ struct Edac {
     controllers: DeviceFiles,
     /// Rows of each controller.
     rows: BTreeMap<String, Rows>,
-    skips: Skips,
+    faults: Faults,
 }
 
 /// The rows of a controller: the memory that one chip select line chooses.
@@ -76,7 +76,7 @@ struct Channel {
 
 impl Source for Edac {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { controllers, rows, skips } = self;
+        let Self { controllers, rows, faults } = self;
         rows.values_mut().for_each(|rows| rows.seen = false);
         let controllers = match controllers.list(|name| numbered(name, "mc").is_some()) {
             Err(SourceError::NothingFound) => &mut [],
@@ -84,7 +84,7 @@ impl Source for Edac {
         };
         for controller in controllers {
             let label = numbered(controller.name(), "mc").unwrap_or_default().to_owned();
-            if let Some(counts) = skips.check(counts(controller, CONTROLLER_FILES)) {
+            if let Some(counts) = faults.check(counts(controller, CONTROLLER_FILES)) {
                 let [corrected, uncorrected, corrected_elsewhere, uncorrected_elsewhere] = counts;
                 output.row(0, &[&label]).copy_from_slice(&[corrected, uncorrected]);
                 let elsewhere = [corrected_elsewhere, uncorrected_elsewhere];
@@ -94,12 +94,12 @@ impl Source for Edac {
                 rows.insert(controller.name().to_owned(), Rows::new(controller.path()));
             }
             if let Some(rows) = rows.get_mut(controller.name()) {
-                let read = rows.read(&label, skips, output);
-                skips.check(read);
+                let read = rows.read(&label, faults, output);
+                faults.check(read);
             }
         }
         rows.retain(|_, rows| rows.seen);
-        skips.finish()
+        faults.finish()
     }
 }
 
@@ -112,7 +112,7 @@ impl Rows {
     fn read(
         &mut self,
         controller: &str,
-        skips: &mut Skips,
+        faults: &mut Faults,
         output: &mut Output,
     ) -> Result<(), SourceError> {
         self.seen = true;
@@ -120,14 +120,14 @@ impl Rows {
         self.channels.retain(|name, _| rows.iter().any(|row| row.name() == name));
         for row in rows {
             let label = numbered(row.name(), "csrow").unwrap_or_default().to_owned();
-            if let Some(counts) = skips.check(counts(row, ROW_FILES)) {
+            if let Some(counts) = faults.check(counts(row, ROW_FILES)) {
                 output.row(1, &[controller, &label]).copy_from_slice(&counts);
             }
             if !self.channels.contains_key(row.name()) {
                 self.channels.insert(row.name().to_owned(), channels(row.path()));
             }
             for channel in self.channels.get_mut(row.name()).into_iter().flatten() {
-                skips.check(channel.read(controller, &label, output));
+                faults.check(channel.read(controller, &label, output));
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Software RAID arrays, from `/proc/mdstat` and `/sys/block/md*/md`.
 
 use super::column::{gauge, table};
+use super::faults::Faults;
 use super::files::{DeviceFiles, KeptFile, bad_line, malformed};
-use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -15,7 +15,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let file = KeptFile::new(options.procfs("mdstat"));
         let devices = DeviceFiles::of_files(options.sysfs("block"), &SYSFS_FILES);
-        Ok(Box::new(Arrays { file, devices, skips: Skips::new("mdadm") }))
+        Ok(Box::new(Arrays { file, devices, faults: Faults::new("mdadm") }))
     },
 };
 
@@ -58,7 +58,7 @@ const RAID_DISKS: usize = 2;
 struct Arrays {
     file: KeptFile,
     devices: DeviceFiles,
-    skips: Skips,
+    faults: Faults,
 }
 
 /// An array in the file.
@@ -79,7 +79,7 @@ impl Source for Arrays {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         self.read_mdstat(output)?;
         self.read_sysfs(output)?;
-        self.skips.finish()
+        self.faults.finish()
     }
 }
 
@@ -93,20 +93,20 @@ impl Arrays {
             let rest = std::iter::from_fn(|| lines.next_if(|line| line.starts_with([' ', '\t'])));
             if let Some(array) = header.array(rest) {
                 output.row(MDSTAT, &[array.name]).copy_from_slice(&array.values());
-                self.skips.check(Ok(()));
+                self.faults.check(Ok(()));
             } else {
                 broken.get_or_insert_with(|| bad_line(line));
             }
         }
         if let Some(problem) = broken {
             let error = malformed(&self.file, problem);
-            self.skips.skip(error);
+            self.faults.add(error);
         }
         Ok(())
     }
 
     fn read_sysfs(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { devices, skips, .. } = self;
+        let Self { devices, faults, .. } = self;
         let devices = match devices.list(|name| name.starts_with("md")) {
             Err(SourceError::NothingFound) => return Ok(()),
             devices => devices?,
@@ -121,7 +121,7 @@ impl Arrays {
             for (value, found) in row.iter_mut().zip([degraded, disks]) {
                 *value = found.unwrap_or(*value);
             }
-            skips.check(Ok(()));
+            faults.check(Ok(()));
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! Memory, from `/proc/meminfo`.
 
 use super::column::{gauge, table};
+use super::faults::Faults;
 use super::files::{KeptFile, bad_line, malformed};
 use super::line_targets::{LineTargets, Target, family_name};
 use super::number::whole;
-use super::skips::Skips;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, FoundFamily, Output};
@@ -22,7 +22,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let file = KeptFile::new(options.procfs("meminfo"));
         let targets = LineTargets::default();
-        Ok(Box::new(Memory { file, targets, skips: Skips::new("meminfo") }))
+        Ok(Box::new(Memory { file, targets, faults: Faults::new("meminfo") }))
     },
 };
 
@@ -123,12 +123,12 @@ const LINES: [(&str, ColumnSpec); 60] = [
 struct Memory {
     file: KeptFile,
     targets: LineTargets,
-    skips: Skips,
+    faults: Faults,
 }
 
 impl Source for Memory {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { file, targets, skips } = self;
+        let Self { file, targets, faults } = self;
         let (mut values, mut found, mut broken) = ([None; LINES.len()], 0, None);
         for (index, line) in file.read()?.lines().enumerate() {
             let Some((name, value)) = parse(line) else {
@@ -147,19 +147,19 @@ impl Source for Memory {
             }
         }
         if let Some(problem) = broken {
-            skips.skip(malformed(file, problem));
+            faults.add(malformed(file, problem));
         }
         if values.iter().all(Option::is_none) {
-            skips.skip(malformed(file, "no known line"));
-            return skips.finish();
+            faults.add(malformed(file, "no known line"));
+            return faults.finish();
         }
-        skips.check(Ok(()));
+        faults.check(Ok(()));
         for (cell, value) in output.row(0, &[]).iter_mut().zip(values) {
             if let Some(value) = value {
                 *cell = value;
             }
         }
-        skips.finish()
+        faults.finish()
     }
 }
 

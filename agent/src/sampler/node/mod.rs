@@ -10,7 +10,7 @@
 //! | `options.rs` | options of collectors: filters and switches |
 //! | `filter.rs` | include and exclude patterns |
 //! | `files/` | files and directories that stay open |
-//! | `skips.rs` | skips what is broken, and logs it |
+//! | `faults.rs` | lets what is broken cost only itself, and logs it |
 //! | `rpc_lines.rs` | parses the lines of numbers of NFS |
 //! | `netlink/` | asks the kernel about links, neighbours and sockets |
 //! | `socket_table.rs` | reads the tables of sockets in procfs |
@@ -29,6 +29,7 @@ mod docs_tests;
 #[cfg(test)]
 mod error_tests;
 mod every;
+mod faults;
 pub(super) mod files;
 mod filter;
 mod line_targets;
@@ -37,7 +38,6 @@ mod number;
 mod options;
 mod own_process;
 mod rpc_lines;
-mod skips;
 mod socket_table;
 #[cfg(test)]
 mod testing;

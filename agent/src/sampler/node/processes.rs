@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use super::column::{gauge, table};
+use super::faults::Faults;
 use super::files::{Directory, KeptFile, number};
-use super::skips::Skips;
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -62,7 +62,7 @@ struct Processes {
     processes: Vec<(u32, Stat)>,
     tids: Vec<u32>,
     path: OsString,
-    skips: Skips,
+    faults: Faults,
 }
 
 /// Number of processes or threads in each state, by its letter.
@@ -88,12 +88,12 @@ impl Source for Processes {
         let totals = [threads as f64, limits[0], self.processes.len() as f64, limits[1]];
         output.row(TOTALS, &[]).copy_from_slice(&totals);
         write(PROCESS_STATES, &states, output);
-        self.skips.check(Ok(()));
+        self.faults.check(Ok(()));
         let states = self.thread_states();
-        if let Some(states) = self.skips.check(states) {
+        if let Some(states) = self.faults.check(states) {
             write(THREAD_STATES, &states, output);
         }
-        self.skips.finish()
+        self.faults.finish()
     }
 }
 
@@ -118,7 +118,7 @@ impl Processes {
             processes: Vec::new(),
             tids: Vec::new(),
             path: OsString::new(),
-            skips: Skips::new("processes"),
+            faults: Faults::new("processes"),
         }
     }
 

@@ -9,7 +9,7 @@ use info::CpuInfo;
 use times::CpuTimes;
 
 use super::column::{counter, gauge, table};
-use super::skips::Skips;
+use super::faults::Faults;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output, TableSpec};
@@ -33,7 +33,7 @@ pub(super) const COLLECTOR: Collector = Collector {
             devices: CpuDevices::new(options),
             isolated: Isolated::read(options),
             info: CpuInfo::is_selected(options).then(|| CpuInfo::new(options)),
-            skips: Skips::new("cpu"),
+            faults: Faults::new("cpu"),
         }))
     },
 };
@@ -76,21 +76,21 @@ struct Cpu {
     devices: CpuDevices,
     isolated: Isolated,
     info: Option<CpuInfo>,
-    skips: Skips,
+    faults: Faults,
 }
 
 impl Source for Cpu {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { times, devices, isolated, info, skips } = self;
+        let Self { times, devices, isolated, info, faults } = self;
         if let Some(info) = info {
-            skips.check(info.read(output));
+            faults.check(info.read(output));
         }
         // The times are what the collector is for: without them the reading fails.
         times.read(output)?;
-        skips.check(Ok(()));
+        faults.check(Ok(()));
         isolated.write(output);
         devices.read(output);
-        skips.finish()
+        faults.finish()
     }
 }
 

@@ -1,28 +1,28 @@
-//! What a reading skips because it is broken: a device, a file or a line costs only itself.
+//! Broken devices, files and lines, each of which costs only its own series.
 
 use tracing::{info, warn};
 
 use super::SourceError;
 
-/// What a collector skips in a reading, and the log lines about it.
+/// What a reading of a collector finds broken, and the log lines about it.
 #[derive(Debug)]
-pub(super) struct Skips {
+pub(super) struct Faults {
     collector: &'static str,
     /// The first error of the reading.
     first: Option<SourceError>,
     /// Whether the reading has something.
     has_read: bool,
-    /// Whether the last reading skipped something.
+    /// Whether the last reading found something broken.
     is_incomplete: bool,
 }
 
-impl Skips {
-    /// Creates the skips of the collector with this name.
+impl Faults {
+    /// Creates the faults of the collector with this name.
     pub(super) const fn new(collector: &'static str) -> Self {
         Self { collector, first: None, has_read: false, is_incomplete: false }
     }
 
-    /// Returns what was read; `None` if it is broken and has to be skipped.
+    /// Returns what was read; `None` if it is broken.
     pub(super) fn check<T>(&mut self, read: Result<T, SourceError>) -> Option<T> {
         match read {
             Ok(value) => {
@@ -32,18 +32,18 @@ impl Skips {
             // The device was removed since it was listed.
             Err(SourceError::NothingFound) => None,
             Err(error) => {
-                self.skip(error);
+                self.add(error);
                 None
             }
         }
     }
 
-    /// Notes that something is skipped, because of this error.
-    pub(super) fn skip(&mut self, error: SourceError) {
+    /// Adds an error.
+    pub(super) fn add(&mut self, error: SourceError) {
         self.first.get_or_insert(error);
     }
 
-    /// Ends a reading. Logs the first error, once until a reading skips nothing.
+    /// Ends a reading. Logs the first error, once until a reading finds nothing broken.
     ///
     /// # Errors
     /// All that the host has is broken: the first error.
@@ -71,16 +71,16 @@ mod tests {
     use crate::test_log::Log;
 
     #[test]
-    fn first_error_is_logged_once_until_nothing_is_skipped() {
+    fn first_error_is_logged_once_until_nothing_is_broken() {
         let log = Log::default();
         let _guard = log.install();
-        let mut skips = Skips::new("nvme");
+        let mut faults = Faults::new("nvme");
         let mut read = |devices: &[Result<u8, &str>]| {
             for device in devices {
-                let checked = skips.check(device.map_err(SourceError::new));
+                let checked = faults.check(device.map_err(SourceError::new));
                 assert_eq!(checked, device.ok());
             }
-            skips.finish()
+            faults.finish()
         };
         for _ in 0..2 {
             assert_eq!(read(&[Ok(1), Err("first"), Err("second"), Ok(2)]), Ok(()));
@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn removed_device_is_no_error() {
-        let mut skips = Skips::new("nvme");
-        assert_eq!(skips.check::<()>(Err(SourceError::NothingFound)), None);
-        assert_eq!(skips.finish(), Ok(()));
+        let mut faults = Faults::new("nvme");
+        assert_eq!(faults.check::<()>(Err(SourceError::NothingFound)), None);
+        assert_eq!(faults.finish(), Ok(()));
     }
 }
