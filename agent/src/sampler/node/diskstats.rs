@@ -2,8 +2,9 @@
 
 use super::column::{counter, gauge, table};
 use super::every::EveryNth;
-use super::files::{KeptFile, bad_line, parse_file};
+use super::files::{KeptFile, bad_line, parse, parse_file};
 use super::filter::Filter;
+use super::number::whole;
 use super::udev::Properties;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
@@ -192,7 +193,7 @@ impl<'a> Line<'a> {
         let mut statistics = [0.0; MAX_STATISTICS];
         let mut found = 0;
         for (statistic, field) in statistics.iter_mut().zip(fields) {
-            *statistic = field.parse::<u64>().map_err(drop)? as f64;
+            *statistic = whole(field).ok_or(())?;
             found += 1;
         }
         let len = STATISTICS.into_iter().rfind(|len| *len <= found);
@@ -262,7 +263,7 @@ impl DiskInfo {
             identity,
             filesystem: Some(filesystem).filter(|[kind, ..]| !kind.is_empty()),
             mapper: Some(mapper).filter(|[name, ..]| !name.is_empty()),
-            ata: ATA.map(|name| udev.get(name).parse().ok().filter(|_| is_ata)),
+            ata: ATA.map(|name| parse(udev.get(name)).filter(|_| is_ata)),
         }
     }
 }

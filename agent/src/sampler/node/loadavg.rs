@@ -1,7 +1,7 @@
 //! Load averages, from `/proc/loadavg`.
 
 use super::column::{gauge, table};
-use super::files::{KeptFile, parse_file};
+use super::files::{KeptFile, parse as parse_number, parse_file};
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -37,8 +37,7 @@ fn parse(text: &str) -> Result<[f64; COLUMNS.len()], &'static str> {
     let mut fields = text.split_ascii_whitespace();
     let mut averages = [0.0; COLUMNS.len()];
     for average in &mut averages {
-        let number = fields.next().and_then(|field| field.parse().ok());
-        *average = number.ok_or("no three numbers")?;
+        *average = fields.next().and_then(parse_number).ok_or("no three numbers")?;
     }
     Ok(averages)
 }
@@ -62,7 +61,7 @@ mod tests {
     fn truncated_file_is_an_error() {
         let fixture = Fixture::new();
         let mut reader = fixture.reader(&COLLECTOR);
-        for text in ["", "0.21 0.3", "0.21 x 10.39"] {
+        for text in ["", "0.21 0.3", "0.21 x 10.39", "0.21 inf 10.39"] {
             fixture.file("proc/loadavg", text);
             reader.error();
         }

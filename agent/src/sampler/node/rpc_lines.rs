@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::SourceError;
 use super::files::{KeptFile, bad_line, parse_existing_file};
+use super::number::whole;
 
 /// Declares the columns of a collector: those in brackets, then its constant `REQUESTS` for the
 /// procedures of each version.
@@ -49,7 +50,7 @@ impl RpcLine {
                 self.columns.iter().find(|(numbers, _)| numbers.contains(&index))
             {
                 let value = values.get_mut(first + (index - numbers.start))?;
-                *value = field.parse::<u64>().ok()? as f64;
+                *value = whole(field)?;
             }
         }
         (found >= self.min && count.is_none_or(|count| count == found)).then_some(())

@@ -1,6 +1,7 @@
 //! Remembers where the fields of `/proc/net/netstat` and similar files go, so that names are looked
 //! up once and not in each reading.
 
+use crate::sampler::node::files::parse;
 use crate::sampler::node::line_targets::{LineTargets, Target};
 
 /// Maximum number of lines with names in a file. Kernels have fewer than 300.
@@ -45,7 +46,7 @@ impl Layouts {
             for target in &layout.targets {
                 let value = values.next().ok_or_else(|| error("too few values"))?;
                 if *target != Target::Skip {
-                    each(target, value.parse().map_err(|_| error("no number"))?);
+                    each(target, parse(value).ok_or_else(|| error("no number"))?);
                 }
             }
             if layout.targets.len() < MAX_FIELDS && values.next().is_some() {
@@ -92,7 +93,7 @@ pub(super) fn read_lines(
         let of_line = targets.get(index, name, |name| line_target(name, &target));
         index += 1;
         if *of_line != Target::Skip {
-            let value = value.parse().map_err(|_| format!("no number at {name:?}"))?;
+            let value = parse(value).ok_or_else(|| format!("no number at {name:?}"))?;
             each(of_line, value);
         }
     }

@@ -103,8 +103,8 @@ fn missing_ipv6_is_no_error_but_other_missing_files_are() {
 fn broken_lines_are_errors() {
     let fixture = host();
     let mut reader = fixture.reader(&COLLECTOR);
-    for text in ["Tcp: InSegs", "Tcp: InSegs\nTcp: x", "Tcp: InSegs\nTcp: 1 2", "Tcp: InSegs\n"] {
-        fixture.file("proc/net/snmp", text);
+    for values in ["", "\nTcp: x", "\nTcp: 1 2", "\n", "\nTcp: NaN"] {
+        fixture.file("proc/net/snmp", &format!("Tcp: InSegs{values}"));
         reader.error();
     }
     fixture.file("proc/net/snmp", "");
