@@ -55,7 +55,11 @@ pub(crate) struct SelectionSettings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// The name of a collector that does not exist.
-    #[error("there is no collector {0:?}; the collectors are {names}", names = names())]
+    #[error(
+        "there is no collector {0:?}{hint}; the collectors are {names}",
+        hint = hint(.0),
+        names = names()
+    )]
     UnknownCollector(String),
     /// The catalog of the selected metrics is illegal.
     #[error(transparent)]
@@ -196,6 +200,12 @@ fn running_collectors(list: &str) -> Result<Vec<&'static Collector>, SelectionEr
     Ok(running.map(|(collector, _)| collector).collect())
 }
 
+/// Returns why a collector does not exist, if the build is the reason.
+fn hint(name: &str) -> &'static str {
+    // Without the feature this name is unknown.
+    if name == "systemd" { " in this build, which lacks the feature systemd" } else { "" }
+}
+
 fn names() -> String {
     COLLECTORS.iter().map(|collector| collector.name).collect::<Vec<_>>().join(", ")
 }
@@ -239,6 +249,14 @@ pub(super) mod tests {
         let error = running_collectors("+loadvag").unwrap_err().to_string();
         let start = "there is no collector \"loadvag\"; the collectors are";
         assert!(error.starts_with(start) && error.contains("loadavg"), "{error}");
+    }
+
+    #[cfg(not(feature = "systemd"))]
+    #[test]
+    fn error_about_systemd_names_the_feature_that_the_build_lacks() {
+        let error = running_collectors("default,+systemd").unwrap_err().to_string();
+        let start = "there is no collector \"systemd\" in this build, which lacks the feature";
+        assert!(error.starts_with(start), "{error}");
     }
 
     fn of(sets: &[MetricSet], collectors: &str) -> Selection {
