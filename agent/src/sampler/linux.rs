@@ -1,21 +1,17 @@
 //! Linux sources: CPU times from `/proc/stat`, memory from `/proc/meminfo`.
 //!
-//! Every reading opens its file. An unreadable file, a missing field or a decreasing counter is an
-//! error: no previous value is reported again.
+//! An unreadable file, a missing field or a decreasing counter is an error: no previous value is
+//! reported again.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::host::{HostReader, Reading};
+use super::node::files::KeptFile;
 use super::{Cpu, Memory, SourceError};
 
 /// Mount point of procfs.
 const PROC: &str = "/proc";
-/// Maximum number of bytes to read from a file. The needed fields are in its first lines; the rest
-/// of `/proc/stat` can be long, because it has a number for each interrupt.
-const MAX_BYTES: usize = 8 * 1024;
 /// Minimum time between two readings of the CPU times, which count ticks of 10 ms.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
 /// Fields of the `cpu` line that are counted. The two guest fields after them are already included
@@ -39,7 +35,7 @@ pub(super) struct Times {
 
 /// Reads CPU usage. Keeps the times of the last reading.
 pub(super) struct CpuReader {
-    path: PathBuf,
+    file: KeptFile,
     previous: Times,
     read_at: Instant,
 }
@@ -51,9 +47,9 @@ impl CpuReader {
     }
 
     pub(super) fn at(proc: &Path) -> Result<Self, SourceError> {
-        let path = proc.join("stat");
-        let previous = read_parsed(&path, Times::parse)?;
-        Ok(Self { path, previous, read_at: Instant::now() })
+        let mut file = KeptFile::shared(proc.join("stat"));
+        let previous = read_parsed(&mut file, Times::parse)?;
+        Ok(Self { file, previous, read_at: Instant::now() })
     }
 }
 
@@ -63,10 +59,10 @@ impl HostReader for CpuReader {
         if let Some(remaining) = MIN_INTERVAL.checked_sub(self.read_at.elapsed()) {
             std::thread::sleep(remaining);
         }
-        let now = read_parsed(&self.path, Times::parse)?;
+        let now = read_parsed(&mut self.file, Times::parse)?;
         self.read_at = Instant::now();
         let previous = std::mem::replace(&mut self.previous, now);
-        now.since(previous).map(Reading::Cpu).map_err(|cause| source_error(&self.path, cause))
+        now.since(previous).map(Reading::Cpu).map_err(|cause| source_error(&self.file, cause))
     }
 }
 
@@ -106,7 +102,7 @@ fn rise(before: u64, now: u64, noise: u64) -> Option<u64> {
 
 /// Reads memory usage.
 pub(super) struct MemoryReader {
-    path: PathBuf,
+    file: KeptFile,
 }
 
 impl MemoryReader {
@@ -116,13 +112,13 @@ impl MemoryReader {
     }
 
     pub(super) fn at(proc: &Path) -> Self {
-        Self { path: proc.join("meminfo") }
+        Self { file: KeptFile::shared(proc.join("meminfo")) }
     }
 }
 
 impl HostReader for MemoryReader {
     fn read(&mut self) -> Result<Reading, SourceError> {
-        read_parsed(&self.path, parse_memory).map(Reading::Memory)
+        read_parsed(&mut self.file, parse_memory).map(Reading::Memory)
     }
 }
 
@@ -140,14 +136,12 @@ fn parse_memory(text: &str) -> Result<Memory, String> {
     Ok(memory)
 }
 
-/// Reads the start of a file and parses it.
-fn read_parsed<T>(path: &Path, parse: fn(&str) -> Result<T, String>) -> Result<T, SourceError> {
-    // With this capacity one read has all of it.
-    let mut text = String::with_capacity(MAX_BYTES);
-    let max = MAX_BYTES as u64;
-    let read = File::open(path).and_then(|file| file.take(max).read_to_string(&mut text));
-    read.map_err(|error| source_error(path, error))?;
-    parse(&text).map_err(|cause| source_error(path, cause))
+/// Reads a file and parses it.
+fn read_parsed<T>(
+    file: &mut KeptFile,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<T, SourceError> {
+    parse(file.read()?).map_err(|cause| source_error(file, cause))
 }
 
 /// Returns the rest of the line that starts with `name`. A line without a line feed is incomplete
@@ -160,8 +154,8 @@ fn line<'a>(text: &'a str, name: &str) -> Result<&'a str, String> {
     found.ok_or_else(|| format!("{} is missing", name.trim_end_matches(':')))
 }
 
-fn source_error(path: &Path, cause: impl std::fmt::Display) -> SourceError {
-    SourceError::new(format!("{}: {cause}", path.display()))
+fn source_error(file: &KeptFile, cause: impl std::fmt::Display) -> SourceError {
+    SourceError::new(format_args!("{}: {cause}", file.path().display()))
 }
 
 #[cfg(test)]

@@ -152,6 +152,8 @@ impl Job for SourceJob {
     }
 
     fn run(&mut self) {
+        #[cfg(target_os = "linux")]
+        super::node::files::share_texts();
         self.result = None;
         self.result = Some(self.read_or_wait());
     }

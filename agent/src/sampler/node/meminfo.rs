@@ -20,7 +20,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     options: &[],
     tables: |_| vec![table(&[], &LINES.map(|(_, column)| column))],
     create: |options| {
-        let file = KeptFile::new(options.procfs("meminfo"));
+        let file = KeptFile::shared(options.procfs("meminfo"));
         let targets = LineTargets::default();
         Ok(Box::new(Memory { file, targets, faults: Faults::new("meminfo") }))
     },

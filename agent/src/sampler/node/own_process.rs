@@ -86,7 +86,7 @@ impl OwnProcess {
         Self {
             stat: KeptFile::new(own.join("stat")),
             limits: KeptFile::new(own.join("limits")),
-            network: KeptFile::new(own.join("net/netstat")),
+            network: KeptFile::shared(procfs.join("net/netstat")),
             system: KeptFile::new(procfs.join("stat")),
             files_path: own.join("fd"),
             files: Directory::new(own.join("fd")),

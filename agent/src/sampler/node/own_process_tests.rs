@@ -16,7 +16,8 @@ IpExt: InNoRoutes InOctets OutOctets\nIpExt: 0 734003 99\n";
 /// directory on a disk.
 fn process() -> Fixture {
     let fixture = Fixture::new();
-    fixture.files("proc/self", &[("stat", STAT), ("limits", LIMITS), ("net/netstat", NETSTAT)]);
+    fixture.files("proc/self", &[("stat", STAT), ("limits", LIMITS)]);
+    fixture.file("proc/net/netstat", NETSTAT);
     fixture.file("proc/stat", "cpu  1 2 3\nbtime 1760000000\nprocesses 3\n");
     fixture
 }
@@ -77,7 +78,7 @@ fn open_files_are_the_size_of_the_directory_or_its_entries() {
 #[test]
 fn missing_network_statistics_and_boot_time_are_absent() {
     let fixture = process();
-    fixture.file("proc/self/net/netstat", "IpExt: InOctets\nIpExt:");
+    fixture.file("proc/net/netstat", "IpExt: InOctets\nIpExt:");
     fixture.bytes("proc/stat", b"btime soon\n\xff");
     fixture.file("proc/self/limits", "Max open files            many\nMax address space");
     let (lines, result) = read(&fixture);
@@ -91,7 +92,7 @@ fn missing_network_statistics_and_boot_time_are_absent() {
             "process_virtual_memory_bytes"
         ]
     );
-    fixture.remove("proc/self/net/netstat");
+    fixture.remove("proc/net/netstat");
     read(&fixture).1.unwrap();
 }
 

@@ -14,7 +14,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     tables,
     create: |options| {
         Ok(Box::new(Stat {
-            file: KeptFile::new(options.procfs("stat")),
+            file: KeptFile::shared(options.procfs("stat")),
             softirqs: options.switch("stat.softirq"),
         }))
     },

@@ -68,7 +68,7 @@ struct Cpu {
 
 impl CpuTimes {
     pub(super) fn new(options: &NodeOptions) -> Self {
-        Self { file: KeptFile::new(options.procfs("stat")), cpus: Vec::new() }
+        Self { file: KeptFile::shared(options.procfs("stat")), cpus: Vec::new() }
     }
 
     pub(super) fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {

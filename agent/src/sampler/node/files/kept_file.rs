@@ -1,16 +1,17 @@
 //! A file that stays open between readings.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FsWord, fstatfs};
 
+use super::shared_texts::{keep, take_recent};
 use crate::sampler::SourceError;
 
 /// Maximum size of a file, in bytes. Mounts and sockets of the largest hosts take a few megabytes.
@@ -49,16 +50,25 @@ pub(in crate::sampler) struct KeptFile {
     text: String,
     /// Number of readings of its value before it is looked for again.
     waits: u8,
+    /// Whether other sources read the file, too.
+    is_shared: bool,
 }
 
 impl KeptFile {
     /// Creates a file. It is opened when it is read.
     pub(in crate::sampler) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), file: None, text: String::new(), waits: 0 }
+        let (path, text) = (path.into(), String::new());
+        Self { path, file: None, text, waits: 0, is_shared: false }
+    }
+
+    /// Creates a file that other sources read, too: those that are read in the same round have the
+    /// same text.
+    pub(in crate::sampler) fn shared(path: impl Into<PathBuf>) -> Self {
+        Self { is_shared: true, ..Self::new(path) }
     }
 
     /// Returns the path.
-    pub(in crate::sampler::node) fn path(&self) -> &Path {
+    pub(in crate::sampler) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -139,11 +149,24 @@ impl KeptFile {
     }
 
     fn read_again(&mut self) -> io::Result<()> {
+        if !self.is_shared {
+            return self.read_anew();
+        }
+        let now = Instant::now();
+        if take_recent(&self.path, &mut self.text, now) {
+            return Ok(());
+        }
+        self.read_anew()?;
+        keep(&self.path, &self.text, now);
+        Ok(())
+    }
+
+    fn read_anew(&mut self) -> io::Result<()> {
         read_with(&self.path, &mut self.file, |bytes| {
             self.text.clear();
-            match String::from_utf8_lossy(bytes) {
-                Cow::Borrowed(text) => self.text.push_str(text),
-                Cow::Owned(text) => self.text = text,
+            match str::from_utf8(bytes) {
+                Ok(text) => self.text.push_str(text),
+                Err(_) => self.text.push_str(&String::from_utf8_lossy(bytes)),
             }
         })
     }

@@ -98,11 +98,11 @@ struct Fields {
 
 impl NetStatistics {
     fn new(options: &NodeOptions) -> Self {
-        let file = |name: &str| (KeptFile::new(options.procfs(name)), Layouts::default());
+        let layouts = Layouts::default;
         Self {
             fields: Fields { filter: filter(options), columns: columns(options) },
-            netstat: file("net/netstat"),
-            snmp: file("net/snmp"),
+            netstat: (KeptFile::shared(options.procfs("net/netstat")), layouts()),
+            snmp: (KeptFile::new(options.procfs("net/snmp")), layouts()),
             snmp6: (KeptFile::new(options.procfs("net/snmp6")), LineTargets::default()),
         }
     }
