@@ -156,9 +156,10 @@ impl Default for Selection {
 impl PartialEq for Selection {
     fn eq(&self, other: &Self) -> bool {
         let (own, others) = (self.settings(), other.settings());
-        self.has_same_host_metrics(other)
-            && own.scrapes == others.scrapes
-            && own.textfiles == others.textfiles
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.has_same_host_metrics(other)
+                && own.scrapes == others.scrapes
+                && own.textfiles == others.textfiles
     }
 }
 
