@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use fleetgauge_proto::AgentId;
 use tokio::sync::watch;
 
+use super::tick_timer::TickTimer;
 use crate::catalogs::Catalogs;
 use crate::client::Terms;
 use crate::metrics::Selection;
@@ -55,6 +56,7 @@ pub(super) async fn sample_on_schedule(
             sampled = metrics;
         }
         let mut schedule = Schedule::new(&id, interval, Instant::now(), unix_now());
+        let timer = TickTimer::new(schedule.next(), interval);
         loop {
             let taken = Instant::now();
             sampler.rename_labels(&terms.pinned_labels);
@@ -63,9 +65,7 @@ pub(super) async fn sample_on_schedule(
             let catalogs = sampler.catalogs().clone();
             newest.send_replace(Some(TimedSample { taken, metrics, terms, catalogs, sample }));
             tokio::select! {
-                () = tokio::time::sleep_until(schedule.next().into()) => {
-                    schedule.advance(Instant::now());
-                }
+                () = timer.wait(schedule.next()) => schedule.advance(Instant::now()),
                 Ok(()) = plan.changed() => break,
             }
         }
