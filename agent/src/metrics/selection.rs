@@ -51,7 +51,7 @@ pub(crate) struct SelectionSettings {
     pub(crate) textfiles: Vec<TextfileSettings>,
 }
 
-/// Why a selection is refused.
+/// Why a selection is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// The name of a collector that does not exist.

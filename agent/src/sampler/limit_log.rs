@@ -6,8 +6,8 @@ use tracing::{info, warn};
 
 use crate::tables::TableState;
 
-/// Maximum number of lines about refused families for one change. A hostile exporter could have
-/// thousands of them.
+/// Maximum number of lines about families that are left out, for one change. A hostile exporter
+/// could have thousands of them.
 const MAX_FAMILY_LINES: usize = 20;
 
 /// What the last sample left out.
@@ -16,13 +16,13 @@ pub(super) struct LimitLog {
     /// Names of the sources.
     names: Vec<String>,
     left_out: Vec<usize>,
-    refused: Vec<(Box<str>, String)>,
+    families: Vec<(Box<str>, String)>,
 }
 
 impl LimitLog {
     /// Creates the log of sources with these names.
     pub(super) const fn new(names: Vec<String>) -> Self {
-        Self { names, left_out: Vec::new(), refused: Vec::new() }
+        Self { names, left_out: Vec::new(), families: Vec::new() }
     }
 
     /// Logs the differences between this sample and the one before.
@@ -30,8 +30,8 @@ impl LimitLog {
         if self.left_out != state.left_out() {
             self.update_left_out(state);
         }
-        if self.refused != state.refused() {
-            self.update_refused(state.refused());
+        if self.families != state.families_left_out() {
+            self.update_families(state.families_left_out());
         }
     }
 
@@ -59,9 +59,9 @@ impl LimitLog {
         }
     }
 
-    fn update_refused(&mut self, refused: &[(Box<str>, String)]) {
-        let before: BTreeSet<_> = self.refused.iter().collect();
-        let added: Vec<_> = refused.iter().filter(|family| !before.contains(family)).collect();
+    fn update_families(&mut self, left_out: &[(Box<str>, String)]) {
+        let before: BTreeSet<_> = self.families.iter().collect();
+        let added: Vec<_> = left_out.iter().filter(|family| !before.contains(family)).collect();
         for (family, cause) in added.iter().take(MAX_FAMILY_LINES) {
             warn!(?family, %cause, "metric family left out");
         }
@@ -69,7 +69,7 @@ impl LimitLog {
         if more > 0 {
             warn!(families = more, "more metric families left out");
         }
-        self.refused = refused.to_vec();
+        self.families = left_out.to_vec();
     }
 
     fn name(&self, source: usize) -> &str {

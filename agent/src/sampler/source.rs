@@ -165,7 +165,7 @@ pub(super) struct SourceLog {
     source: &'static str,
     state: SourceState,
     /// Whether its last reading had rows or samples that were left out.
-    skips: bool,
+    leaves_out: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,7 @@ enum SourceState {
 
 impl SourceLog {
     pub(super) const fn new(source: &'static str) -> Self {
-        Self { source, state: SourceState::Available, skips: false }
+        Self { source, state: SourceState::Available, leaves_out: false }
     }
 
     /// Logs the recovery of an unavailable source. Warns about rows and samples that were left
@@ -187,9 +187,9 @@ impl SourceLog {
         if self.replace(SourceState::Available) == SourceState::Unavailable {
             info!(source, "source recovered");
         }
-        let (rows, samples) = (output.skipped_rows(), output.skipped_samples());
-        let skipped_before = std::mem::replace(&mut self.skips, rows + samples > 0);
-        if skipped_before {
+        let (rows, samples) = (output.rows_left_out(), output.samples_left_out());
+        let left_out_before = std::mem::replace(&mut self.leaves_out, rows + samples > 0);
+        if left_out_before {
             return;
         }
         if rows > 0 {

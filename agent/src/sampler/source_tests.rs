@@ -140,22 +140,22 @@ fn panic_is_the_cause_of_a_missing_result() {
 }
 
 #[test]
-fn failure_recovery_and_skipped_rows_are_logged_once() {
+fn failure_recovery_and_rows_left_out_are_logged_once() {
     let log = Log::default();
     let _logging = log.install();
     let mut source = SourceLog::new("disks");
     let failure = SourceError::new("meminfo: MemAvailable: is missing");
     let SourceSpec { tables, .. } = spec("disks", Arc::new(|| unreachable!()));
-    let mut skips = Output::new(&tables);
-    skips.begin();
-    write(vec![("sda", 1.0), ("sda", 2.0)], &mut skips).unwrap();
-    skips.finish();
+    let mut output = Output::new(&tables);
+    output.begin();
+    write(vec![("sda", 1.0), ("sda", 2.0)], &mut output).unwrap();
+    output.finish();
     for _ in 0..2 {
         source.succeeded(&Output::default());
         source.failed(&failure);
         source.failed(&failure);
-        source.succeeded(&skips);
-        source.succeeded(&skips);
+        source.succeeded(&output);
+        source.succeeded(&output);
     }
     let lines = log.lines();
     let expected = ["unavailable", "recovered", "left out"];
@@ -171,15 +171,15 @@ fn failure_recovery_and_skipped_rows_are_logged_once() {
 fn samples_that_are_left_out_are_logged_once_with_their_reasons() {
     let log = Log::default();
     let _logging = log.install();
-    let mut skips = Output::default();
-    skips.begin();
+    let mut output = Output::default();
+    output.begin();
     for kind in [FamilyKind::Gauge, FamilyKind::Unknown, FamilyKind::Gauge] {
-        skips.sample(FoundFamily { name: "zpool_reads", kind, help: "" }, &[], 1.0);
+        output.sample(FoundFamily { name: "zpool_reads", kind, help: "" }, &[], 1.0);
     }
-    skips.finish();
+    output.finish();
     let mut source = SourceLog::new("zfs");
-    source.succeeded(&skips);
-    source.succeeded(&skips);
+    source.succeeded(&output);
+    source.succeeded(&output);
     let lines = log.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     for part in ["samples left out", "source=\"zfs\"", "samples=2", "or another type"] {

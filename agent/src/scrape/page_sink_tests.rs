@@ -176,7 +176,7 @@ fn every_page_is_read_as_if_it_were_the_first() {
         let lines = fixture.read(page);
         let families: Vec<String> =
             fixture.output.families().map(|family| format!("{family:?}")).collect();
-        (lines, families, fixture.output.skipped_samples(), fixture.memory.left_out().samples)
+        (lines, families, fixture.output.samples_left_out(), fixture.memory.left_out().samples)
     };
     for before in pages {
         for page in pages {
@@ -203,5 +203,5 @@ fn unchanged_page_repeats_all_samples() {
 fn duplicate_series_count_once() {
     let mut fixture = Fixture::new(&[]);
     assert_eq!(fixture.read("a{x=\"1\"} 1\na{x=\"1\"} 2\na{x=\"1\",y=\"\"} 3\n"), ["a{x=\"1\"} 1"]);
-    assert_eq!(fixture.output.skipped_samples(), 2);
+    assert_eq!(fixture.output.samples_left_out(), 2);
 }

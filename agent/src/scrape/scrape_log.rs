@@ -37,14 +37,14 @@ impl ScrapeLog {
                     info!(job, instance, "scrape recovered");
                 }
                 let left_out = exporter.left_out();
-                let (refused, skipped) = (left_out.samples, exporter.output().skipped_samples());
-                let leaves_out = refused + skipped > 0;
+                let (of_page, of_output) = (left_out.samples, exporter.output().samples_left_out());
+                let leaves_out = of_page + of_output > 0;
                 if leaves_out && !self.leaves_out {
-                    let cause = match refused {
+                    let cause = match of_page {
                         0 => "another sample has the same name and labels, or another type",
                         _ => left_out.cause,
                     };
-                    warn!(job, instance, samples = refused + skipped, cause, "samples left out");
+                    warn!(job, instance, samples = of_page + of_output, cause, "samples left out");
                 }
                 self.leaves_out = leaves_out;
             }

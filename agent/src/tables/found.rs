@@ -50,7 +50,7 @@ pub(super) struct FoundGroups {
     samples: usize,
     /// Number of samples that were left out: their family has another kind, they repeat a sample,
     /// a label name is repeated, or a label value is too long.
-    pub(super) skipped: usize,
+    pub(super) left_out: usize,
 }
 
 /// The samples of a family.
@@ -198,7 +198,7 @@ impl FoundGroups {
         let new = || FoundGroup { kind, help: help.into(), samples: BTreeMap::new() };
         let group = self.families.entry(name.into()).or_insert_with(new);
         if is_long || repeats || group.kind != kind || group.samples.contains_key(&labels) {
-            self.skipped += 1;
+            self.left_out += 1;
             return;
         }
         group.samples.insert(labels, position);

@@ -37,7 +37,7 @@ pub(super) struct FoundCatalogs {
     /// Label names that the families must not have.
     pinned_labels: Arc<[Box<str>]>,
     /// Families that are left out, with the reason, in the order of their names.
-    pub(super) refused: Vec<(Box<str>, String)>,
+    pub(super) left_out: Vec<(Box<str>, String)>,
     /// Families that once had several rows, or other labels than those that they shared a table
     /// with. They keep their own table, so that a row more or less never changes the catalog.
     own_table: HashSet<Box<str>>,
@@ -124,14 +124,15 @@ impl FoundCatalogs {
         let groups = std::mem::take(&mut self.groups);
         let old_tables = std::mem::take(&mut self.tables);
         self.places = groups.iter().map(|group| vec![None; group.samples()]).collect();
-        (self.values, self.size, self.refused) = (0, Size::default(), Vec::new());
+        (self.values, self.size, self.left_out) = (0, Size::default(), Vec::new());
         let merged = self.merge(&groups, declared);
         self.remember_tables(&merged);
 
         let layout = self.layout(&merged);
-        let refused = layout.refused.iter().map(|(name, why)| ((*name).into(), (*why).to_owned()));
-        self.refused.extend(refused);
-        self.refused.sort_unstable();
+        let left_out =
+            layout.left_out.iter().map(|(name, why)| ((*name).into(), (*why).to_owned()));
+        self.left_out.extend(left_out);
+        self.left_out.sort_unstable();
         for table in &layout.tables {
             self.add_table(table.catalog, &table.families, &merged);
         }
@@ -153,10 +154,10 @@ impl FoundCatalogs {
     }
 
     /// Leaves out all families.
-    pub(super) fn refuse_all(&mut self, why: &str) {
+    pub(super) fn leave_out_all(&mut self, why: &str) {
         let families = self.tables.drain(..).flat_map(|table| table.families);
-        self.refused.extend(families.map(|family| (family.name, why.to_owned())));
-        self.refused.sort_unstable();
+        self.left_out.extend(families.map(|family| (family.name, why.to_owned())));
+        self.left_out.sort_unstable();
         self.places.iter_mut().flatten().for_each(|place| *place = None);
         (self.values, self.size) = (0, Size::default());
     }
@@ -192,18 +193,18 @@ impl FoundCatalogs {
         declared: &HashSet<String>,
     ) -> BTreeMap<&'a str, Merged<'a>> {
         let mut merged: BTreeMap<&str, Merged<'_>> = BTreeMap::new();
-        let mut refused = BTreeMap::new();
+        let mut left_out = BTreeMap::new();
         for (source, group) in groups.iter().enumerate() {
             for (name, group) in &group.families {
                 let (name, samples) = (&**name, BTreeMap::new());
                 if declared.contains(name) {
-                    refused.insert(name, "the agent itself reports this family".to_owned());
+                    left_out.insert(name, "the agent itself reports this family".to_owned());
                     continue;
                 }
                 let family = merged.entry(name).or_insert(Merged { group, samples });
                 if family.group.kind != group.kind {
                     let why = "two sources have this family with different types";
-                    refused.insert(name, why.to_owned());
+                    left_out.insert(name, why.to_owned());
                     continue;
                 }
                 for (labels, position) in &group.samples {
@@ -214,11 +215,11 @@ impl FoundCatalogs {
         merged.retain(|name, family| match family.check(name, &self.pinned_labels) {
             Ok(()) => true,
             Err(violation) => {
-                refused.insert(name, violation.to_string());
+                left_out.insert(name, violation.to_string());
                 false
             }
         });
-        self.refused = refused.into_iter().map(|(name, why)| (name.into(), why)).collect();
+        self.left_out = left_out.into_iter().map(|(name, why)| (name.into(), why)).collect();
         merged
     }
 

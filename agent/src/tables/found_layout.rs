@@ -40,7 +40,7 @@ pub(super) struct Layout<'a> {
     used: Room,
     pub(super) tables: Vec<PlacedTable<'a>>,
     /// Families that are left out, with the reason.
-    pub(super) refused: Vec<(&'a str, &'static str)>,
+    pub(super) left_out: Vec<(&'a str, &'static str)>,
 }
 
 /// What a catalog has room for, or what a part of it takes.
@@ -65,7 +65,7 @@ impl<'a> Layout<'a> {
             payload_bytes: least(|limits| limits.max_payload_bytes),
             label_bytes: least(|limits| limits.max_label_bytes),
         };
-        Self { limits, catalog: 0, used: EMPTY, tables: Vec::new(), refused: Vec::new() }
+        Self { limits, catalog: 0, used: EMPTY, tables: Vec::new(), left_out: Vec::new() }
     }
 
     /// Places families. They become several tables if they do not fit into the current catalog.
@@ -82,7 +82,7 @@ impl<'a> Layout<'a> {
             let family = Room { families: 1, payload_bytes, label_bytes: 0 };
             let with_table = family.plus(table);
             if !self.limits.has_room(EMPTY.plus(with_table)) {
-                self.refused.push((name, "it does not fit into a catalog of the collector"));
+                self.left_out.push((name, "it does not fit into a catalog of the collector"));
                 continue;
             }
             let added = if is_new_table { with_table } else { family };
@@ -93,7 +93,7 @@ impl<'a> Layout<'a> {
                 self.used = EMPTY.plus(with_table);
                 is_new_table = true;
             } else {
-                self.refused.push((name, "the agent has too many families"));
+                self.left_out.push((name, "the agent has too many families"));
                 continue;
             }
             match self.tables.last_mut() {

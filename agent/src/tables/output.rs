@@ -96,16 +96,16 @@ impl Output {
     /// Returns the number of rows of the last reading that were left out: a label value is too
     /// long, or another row has the same labels.
     #[must_use]
-    pub fn skipped_rows(&self) -> usize {
-        self.tables.iter().map(TableWriter::skipped).sum()
+    pub fn rows_left_out(&self) -> usize {
+        self.tables.iter().map(TableWriter::left_out).sum()
     }
 
     /// Returns the number of samples of the last reading that were left out: a label value is too
     /// long, a label name is repeated, or another sample has the same name and labels, or another
     /// type.
     #[must_use]
-    pub fn skipped_samples(&self) -> usize {
-        self.found.groups().skipped
+    pub fn samples_left_out(&self) -> usize {
+        self.found.groups().left_out
     }
 
     /// Returns whether the last reading has no value.

@@ -221,8 +221,8 @@ impl TableState {
 
     /// Returns the families that the last sample leaves out, with the reasons.
     #[must_use]
-    pub fn refused(&self) -> &[(Box<str>, String)] {
-        &self.found_catalogs.refused
+    pub fn families_left_out(&self) -> &[(Box<str>, String)] {
+        &self.found_catalogs.left_out
     }
 
     /// Returns the samples that a source found, as text.
@@ -281,7 +281,7 @@ impl TableState {
                 // Each family was checked alone, and catalogs have room for those placed in them:
                 // this is a bug. It must not cost the declared tables.
                 debug_assert!(false, "catalogs of found families: {violation}");
-                self.found_catalogs.refuse_all(&violation.to_string());
+                self.found_catalogs.leave_out_all(&violation.to_string());
                 let mut messages = vec![self.set.catalog().clone()];
                 messages.extend(self.found_catalogs.messages(found_before));
                 if let Ok(catalogs) = Catalogs::try_new(messages) {

@@ -134,7 +134,7 @@ fn rows_are_sorted_with_their_values() {
         assert_eq!(row[..2], [value; 2]);
         assert!(row[2..].iter().all(|value| is_absent(*value)));
     }
-    assert_eq!(output.skipped_rows(), 0);
+    assert_eq!(output.rows_left_out(), 0);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn rows_of_an_equal_reading_are_shared_and_of_another_are_not() {
 }
 
 #[test]
-fn first_of_two_equal_rows_counts_and_long_labels_are_skipped() {
+fn first_of_two_equal_rows_counts_and_long_labels_are_left_out() {
     let longest = "x".repeat(1024);
     let output = reading(&[disks()], |output| {
         let devices = [&*longest, "sda", "sda", &format!("{longest}x"), ""];
@@ -167,7 +167,7 @@ fn first_of_two_equal_rows_counts_and_long_labels_are_skipped() {
     assert_eq!(devices(output.tables[0].rows()), ["", "sda", &longest]);
     let first: Vec<_> = output.tables[0].values().map(|row| row[0]).collect();
     assert_eq!(first, [4.0, 1.0, 0.0]);
-    assert_eq!(output.skipped_rows(), 2);
+    assert_eq!(output.rows_left_out(), 2);
 }
 
 #[test]

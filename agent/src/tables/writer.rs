@@ -27,7 +27,7 @@ pub(super) struct TableWriter {
     rows: Arc<TableRows>,
     /// For each sorted row, the call that set it.
     order: Vec<usize>,
-    skipped: usize,
+    left_out: usize,
 }
 
 impl TableWriter {
@@ -40,7 +40,7 @@ impl TableWriter {
             sorted_texts: Texts::default(),
             rows: Arc::default(),
             order: Vec::new(),
-            skipped: 0,
+            left_out: 0,
         }
     }
 
@@ -82,7 +82,7 @@ impl TableWriter {
         let added = rows.iter().flat_map(|(values, _)| values.iter().copied()).collect();
         self.rows = Arc::new(sorted_rows(self.labels, added));
         self.order = rows.iter().map(|(_, call)| *call).collect();
-        self.skipped = given - rows.len();
+        self.left_out = given - rows.len();
         self.sorted_texts.clone_from(&self.texts);
     }
 
@@ -100,8 +100,8 @@ impl TableWriter {
 
     /// Returns the number of rows that were left out: a label value is too long, or the row was set
     /// before.
-    pub(super) const fn skipped(&self) -> usize {
-        self.skipped
+    pub(super) const fn left_out(&self) -> usize {
+        self.left_out
     }
 }
 

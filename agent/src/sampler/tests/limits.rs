@@ -48,7 +48,7 @@ async fn source_left_out_is_logged_once_and_has_no_success() {
 }
 
 #[tokio::test]
-async fn refused_families_are_logged_once_and_few_at_a_time() {
+async fn families_left_out_are_logged_once_and_few_at_a_time() {
     let log = Log::default();
     let _logging = log.install();
     let names = Arc::new(Mutex::new(vec!["good".to_owned(), "line\nfeed".to_owned()]));

@@ -133,7 +133,7 @@ fn families_beyond_fifteen_catalogs_are_left_out() {
     state.set(0, &output);
     let values = sample(&mut state).values.len();
     assert_eq!((state.catalogs().by_slot().len(), values), (16, 15 * 900));
-    assert_eq!(state.refused().len(), 500);
+    assert_eq!(state.families_left_out().len(), 500);
 }
 
 #[test]
@@ -142,10 +142,10 @@ fn all_families_can_be_left_out_at_once() {
     let mut catalogs = FoundCatalogs::default();
     catalogs.update(&[output.found_groups()], &HashSet::new(), &Limits::default());
     assert_eq!((catalogs.tables.len(), catalogs.values), (2, 2));
-    catalogs.refuse_all("a bug");
+    catalogs.leave_out_all("a bug");
     assert_eq!((catalogs.tables.len(), catalogs.values, catalogs.size), (0, 0, Size::default()));
     assert_eq!(catalogs.places, [vec![None, None]]);
-    assert_eq!(catalogs.refused, ["a", "b"].map(|name| (name.into(), "a bug".to_owned())));
+    assert_eq!(catalogs.left_out, ["a", "b"].map(|name| (name.into(), "a bug".to_owned())));
     let messages = catalogs.messages(3);
     assert!(messages.len() == 3 && messages.iter().all(|message| message.families.is_empty()));
 }
@@ -167,7 +167,7 @@ fn illegal_contradicting_and_repeated_samples_are_left_out() {
         output.sample(gauge("load1"), &[], 5.0);
         output.sample(gauge("other"), &[], 6.0);
     });
-    assert_eq!(output.skipped_samples(), 4);
+    assert_eq!(output.samples_left_out(), 4);
     state.set(1, &output);
     read_again(&mut output, |output| {
         let unknown = FoundFamily { kind: FamilyKind::Unknown, ..gauge("other") };
@@ -175,12 +175,12 @@ fn illegal_contradicting_and_repeated_samples_are_left_out() {
     });
     state.set(2, &output);
     assert_eq!(sample(&mut state).values[1..], [1.0, 6.0, 1.0]);
-    let refused: BTreeMap<_, _> =
-        state.refused().iter().map(|(name, why)| (&**name, &**why)).collect();
-    let names: Vec<_> = refused.keys().copied().collect();
+    let left_out: BTreeMap<_, _> =
+        state.families_left_out().iter().map(|(name, why)| (&**name, &**why)).collect();
+    let names: Vec<_> = left_out.keys().copied().collect();
     assert_eq!(names, ["bad name", "bad_label", "load1", "other"]);
-    assert!(refused["load1"].contains("the agent itself"), "{refused:?}");
-    assert!(refused["other"].contains("different types"), "{refused:?}");
+    assert!(left_out["load1"].contains("the agent itself"), "{left_out:?}");
+    assert!(left_out["other"].contains("different types"), "{left_out:?}");
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn found_families_cannot_have_sample_names_of_declared_ones() {
     });
     state.set(1, &output);
     sample(&mut state);
-    let refused: Vec<_> = state.refused().iter().map(|(name, _)| &**name).collect();
-    assert_eq!(refused, ["disk_latency_sum", "forks", "forks_created", "forks_total"]);
+    let left_out: Vec<_> = state.families_left_out().iter().map(|(name, _)| &**name).collect();
+    assert_eq!(left_out, ["disk_latency_sum", "forks", "forks_created", "forks_total"]);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn only_the_family_whose_renamed_label_is_too_long_is_left_out() {
     state.set(0, &output);
     state.rename_labels(&[Box::from(&*long)].into());
     assert_eq!(tables(&mut state), ["1: [\"x\"] [2.0]"]);
-    assert_eq!(state.refused().len(), 1);
+    assert_eq!(state.families_left_out().len(), 1);
 }
 
 /// Returns the row labels of each table of a catalog.

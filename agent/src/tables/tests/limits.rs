@@ -88,7 +88,7 @@ fn found_families_fit_the_catalogs_of_the_collector() {
         }
     };
     state.set(0, &reading(&[fixed(&[LOAD])], find));
-    for (limits, catalogs, refused) in [
+    for (limits, catalogs, left_out) in [
         (few, 5, 0),
         (Limits { max_families: 1, ..few }, 11, 0),
         (Limits { max_payload_bytes: 1500, ..few }, 6, 0),
@@ -96,10 +96,10 @@ fn found_families_fit_the_catalogs_of_the_collector() {
     ] {
         let sample = state.sample(&limits);
         assert_eq!(sample.check_limits(state.catalogs(), &limits), Ok(()), "{limits:?}");
-        assert_eq!(sample.values.len(), 11 - refused);
+        assert_eq!(sample.values.len(), 11 - left_out);
         assert_eq!(
-            (state.catalogs().by_slot().len() >= catalogs, state.refused().len()),
-            (true, refused),
+            (state.catalogs().by_slot().len() >= catalogs, state.families_left_out().len()),
+            (true, left_out),
             "{limits:?}"
         );
     }
