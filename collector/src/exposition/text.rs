@@ -10,7 +10,7 @@ use super::plan::{ColumnPlan, FamilyPlan};
 use super::snapshot::{Group, Snapshot, TableCopy, pieces};
 
 /// Chunk size in bytes: about a thousand lines, so that rendering takes little memory. A chunk can
-/// exceed it by less than one line, or the metadata of one family.
+/// exceed it by less than one line and the metadata of one family.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The receiver of the chunks is gone.
@@ -44,7 +44,7 @@ pub struct Counted {
     pub bytes: u64,
 }
 
-/// Renders all families of a snapshot. Writes neither the end mark of OpenMetrics nor the
+/// Renders all families of a snapshot that have samples. Writes neither the end mark of OpenMetrics nor the
 /// collector's own metrics.
 ///
 /// # Errors
@@ -65,12 +65,18 @@ pub(crate) fn render_with(
     format: Format,
     sink: &mut dyn Sink,
 ) -> Result<Counted, Disconnected> {
-    let mut page =
-        Page { chunk: Vec::with_capacity(CHUNK_BYTES + 4096), sink, counted: Counted::default() };
+    let (chunk, counted) = (Vec::with_capacity(CHUNK_BYTES + 4096), Counted::default());
+    let mut page = Page { chunk, sink, counted, head: None };
     for family in &snapshot.families {
         let head = family.lines(format);
-        page.write(own.take_like(head).unwrap_or(head));
-        page.flush_if_full()?;
+        page.head = match own.take_like(head) {
+            Some(own) => {
+                page.write(own);
+                page.flush_if_full()?;
+                None
+            }
+            None => Some(head),
+        };
         for &(group, position) in &family.members {
             page.write_group(&snapshot.groups[group], position, format)?;
         }
@@ -83,6 +89,9 @@ struct Page<'a> {
     chunk: Vec<u8>,
     sink: &'a mut dyn Sink,
     counted: Counted,
+    /// Metadata lines of the current family, before its first sample is written. An agent declares
+    /// hundreds of families, and its host has samples of half of them.
+    head: Option<&'a str>,
 }
 
 impl Page<'_> {
@@ -131,6 +140,9 @@ impl Page<'_> {
         agent: &str,
         own: &str,
     ) -> Result<(), Disconnected> {
+        if let Some(head) = self.head.take() {
+            self.write(head);
+        }
         let Lines { family, column, format, .. } = lines;
         let values = lines.values();
         if let Some(parameters) = column.parameters(*format) {

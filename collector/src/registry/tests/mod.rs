@@ -10,7 +10,7 @@ mod snapshots;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fleetgauge_proto::message::{Catalog as Declared, Column, Family, RowChange, Table};
-use fleetgauge_proto::report::EncodedValues;
+use fleetgauge_proto::report::{ABSENT, EncodedValues};
 use fleetgauge_proto::{Catalog, Fingerprint, Limits, Violation};
 
 use super::*;
@@ -353,7 +353,7 @@ impl Sink for Longest {
 }
 
 #[test]
-fn metadata_of_many_families_without_samples_is_rendered_in_chunks() {
+fn metadata_of_many_families_is_rendered_in_chunks_and_only_of_those_with_samples() {
     const HELP: usize = 1_000;
     let registry = registry();
     let names: Vec<_> = (0..1_000).map(|n| format!("m{n}")).collect();
@@ -361,15 +361,20 @@ fn metadata_of_many_families_without_samples_is_rendered_in_chunks() {
     let family = |name: &'static str| Family { name, kind: GAUGE, unit: "", help: leak(&help) };
     let families: Vec<_> = names.iter().map(|name| family(leak(name))).collect();
     let columns = (0..1_000).map(column).collect();
-    let tables = vec![Table { row_labels: vec!["device"], columns }];
+    let tables = vec![Table { row_labels: vec![], columns }];
     let declared = Declared { stream: 0, slot: 0, families, tables };
     let catalog = Catalog::try_new(&declared, &Limits::default()).unwrap();
-    let _ = enter(&registry, "a", 1, &pin(&registry, 1, catalog), &[]);
-    let mut longest = Longest::default();
-    let counted = render(&registry.snapshot(), Format::Text, &mut longest).unwrap();
-    assert_eq!((counted.lines, counted.bytes), (0, longest.1 as u64));
-    assert!(longest.1 > 1_000 * HELP);
-    assert!(longest.0 < CHUNK_BYTES + HELP + 100, "{}", longest.0);
+    let pin = pin(&registry, 1, catalog);
+    for (session, present) in [(1, 0), (2, 1), (3, 1_000)] {
+        let values = (0..1_000).map(|n| if n < present { 1.0 } else { ABSENT });
+        let _ = enter(&registry, "a", session, &pin, &values.collect::<Vec<_>>());
+        let mut longest = Longest::default();
+        let counted = render(&registry.snapshot(), Format::Text, &mut longest).unwrap();
+        assert_eq!((counted.lines, counted.bytes), (present, longest.1 as u64));
+        let families = present as usize;
+        assert!((families * HELP..=families * (HELP + 100)).contains(&longest.1));
+        assert!(longest.0 < CHUNK_BYTES + HELP + 100, "{}", longest.0);
+    }
 }
 
 #[test]
