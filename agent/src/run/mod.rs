@@ -26,7 +26,6 @@ mod sampling;
 mod sanitize;
 mod session;
 mod socket;
-mod tick_timer;
 mod tls_handshake;
 mod transport;
 mod watchdog;

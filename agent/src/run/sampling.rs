@@ -5,7 +5,6 @@ use std::time::{Duration, Instant, SystemTime};
 use fleetgauge_proto::AgentId;
 use tokio::sync::watch;
 
-use super::tick_timer::TickTimer;
 use crate::catalogs::Catalogs;
 use crate::client::Terms;
 use crate::metrics::Selection;
@@ -56,7 +55,6 @@ pub(super) async fn sample_on_schedule(
             sampled = metrics;
         }
         let mut schedule = Schedule::new(&id, interval, Instant::now(), unix_now());
-        let timer = TickTimer::new(schedule.next(), interval);
         loop {
             let taken = Instant::now();
             sampler.rename_labels(&terms.pinned_labels);
@@ -65,7 +63,9 @@ pub(super) async fn sample_on_schedule(
             let catalogs = sampler.catalogs().clone();
             newest.send_replace(Some(TimedSample { taken, metrics, terms, catalogs, sample }));
             tokio::select! {
-                () = timer.wait(schedule.next()) => schedule.advance(Instant::now()),
+                () = tokio::time::sleep_until(schedule.next().into()) => {
+                    schedule.advance(Instant::now());
+                }
                 Ok(()) = plan.changed() => break,
             }
         }
