@@ -53,7 +53,8 @@ fn main() -> anyhow::Result<()> {
         let now = started.elapsed();
         while let Some(event) = client.received(&profile, now, &mut input, &mut out)? {
             match event {
-                Event::Welcomed { interval: agreed, .. } => {
+                Event::Welcomed { interval: agreed, catalogs_sent, .. } => {
+                    catalogs_sent?;
                     interval = agreed;
                     next_report = Some(Instant::now());
                     println!("connected to {collector}");
@@ -64,7 +65,6 @@ fn main() -> anyhow::Result<()> {
                     return Ok(stream.write_all(&out)?);
                 }
                 Event::Rejected { text, .. } => anyhow::bail!("rejected: {text}"),
-                Event::OverLimit { error, .. } => return Err(error.into()),
                 Event::Pong { .. } => {}
             }
         }

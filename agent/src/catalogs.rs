@@ -39,6 +39,8 @@ pub struct EncodedCatalog {
     frame: Box<[u8]>,
     fingerprint: Fingerprint,
     size: CatalogSize,
+    /// Names of all labels of rows and columns, sorted.
+    label_names: Box<[Box<str>]>,
 }
 
 /// Size of a catalog, in the terms of a collector's limits.
@@ -82,7 +84,8 @@ impl Catalogs {
             tables.extend((0..).zip(&catalog.tables).map(layout));
             let (frame, fingerprint) = catalog::encode(&message)?;
             let size = CatalogSize::new(&catalog, &frame);
-            catalogs.push(EncodedCatalog { frame: frame.into(), fingerprint, size });
+            let (frame, label_names) = (frame.into(), catalog.label_names);
+            catalogs.push(EncodedCatalog { frame, fingerprint, size, label_names });
         }
         Ok(Self(Arc::new(Shared { catalogs: catalogs.into(), tables: tables.into() })))
     }
@@ -117,6 +120,11 @@ impl EncodedCatalog {
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Returns whether a row label or column label has this name.
+    pub(crate) fn has_label(&self, name: &str) -> bool {
+        self.label_names.binary_search_by(|own| (**own).cmp(name)).is_ok()
     }
 
     pub(crate) const fn size(&self) -> &CatalogSize {

@@ -29,6 +29,9 @@ pub enum ClientError {
         /// Amount that the collector allows.
         allowed: u32,
     },
+    /// Series of the agent have a label that the collector sets.
+    #[error("series have the label {0:?}, which the collector sets for this agent")]
+    PinnedLabel(Box<str>),
     /// The caller reported before Welcome or after the end of the session.
     #[error("no session")]
     NoSession,
@@ -59,6 +62,7 @@ impl ClientError {
             Self::NotOffered(_) => "not_offered",
             Self::BadInterval(_) => "bad_interval",
             Self::OverLimit { .. } => "over_limit",
+            Self::PinnedLabel(_) => "pinned_label",
             Self::NoSession => "no_session",
             Self::WrongValueCount { .. } => "wrong_value_count",
             Self::WrongTableCount { .. } => "wrong_table_count",

@@ -16,18 +16,12 @@ pub enum Event {
         session_id: u64,
         /// Interval between reports that the collector requires, 1 s to 5 min.
         interval: Duration,
-        /// Number of catalogs that the collector did not know, and that were sent.
-        catalogs_sent: usize,
+        /// Number of catalogs that the collector did not know, and that were sent; or why the
+        /// profile does not meet the terms. Then no catalog was sent: the caller must send others
+        /// before it reports, or close the connection.
+        catalogs_sent: Result<usize, ClientError>,
         /// What the collector requires of samples.
         terms: Terms,
-    },
-    /// No session began, because the profile exceeds a limit of the collector. The caller must
-    /// close the connection.
-    OverLimit {
-        /// What the collector requires of samples.
-        terms: Terms,
-        /// What exceeds them.
-        error: ClientError,
     },
     /// The collector answered a Ping.
     Pong {

@@ -272,12 +272,19 @@ impl Client {
         }
     }
 
-    /// Appends those catalogs to `out` that are not the same in `known`, if a session is active.
-    /// For catalogs that changed between Hello and the first report.
-    pub fn send_new_catalogs(&self, known: &Catalogs, catalogs: &Catalogs, out: &mut Vec<u8>) {
+    /// Appends those catalogs to `out` that are not the same in `sent`, if a session is active.
+    /// For catalogs other than those of Hello, before the first report. `sent` are those of Hello;
+    /// `None` if they did not meet the terms of the collector.
+    pub fn send_new_catalogs(
+        &self,
+        sent: Option<&Catalogs>,
+        catalogs: &Catalogs,
+        out: &mut Vec<u8>,
+    ) {
+        let sent = sent.map_or(&[][..], Catalogs::by_slot);
         for (slot, catalog) in catalogs.by_slot().iter().enumerate() {
-            let known = known.by_slot().get(slot).map(EncodedCatalog::fingerprint);
-            if known != Some(catalog.fingerprint()) {
+            let sent = sent.get(slot).map(EncodedCatalog::fingerprint);
+            if sent != Some(catalog.fingerprint()) {
                 self.send_catalog(catalog, out);
             }
         }
@@ -336,7 +343,7 @@ impl Client {
     }
 
     /// Checks Welcome, begins the session and appends the catalogs that the collector needs to
-    /// `out`. No session begins if the profile exceeds a limit.
+    /// `out`, if they meet its terms.
     fn welcome(
         &mut self,
         profile: &Profile,
@@ -353,24 +360,19 @@ impl Client {
         if !(MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&welcome.interval_ms) {
             return Err(ClientError::BadInterval(welcome.interval_ms));
         }
-        if let Err(error) = limits::check_profile(profile, &welcome.limits) {
-            self.state = State::Closed;
-            return Ok(Event::OverLimit { terms: Terms::of(welcome), error });
-        }
         self.state = State::Welcomed;
         self.clock.set(welcome.unix_ms, now);
-        let mut catalogs_sent = 0;
-        for (slot, catalog) in profile.catalogs.by_slot().iter().enumerate() {
-            if welcome.catalogs_known & (1 << slot) == 0 {
-                out.extend_from_slice(catalog.frame());
-                catalogs_sent += 1;
-            }
-        }
+        let terms = Terms::of(welcome);
+        let catalogs_sent = terms.check(profile).map(|()| {
+            let catalogs = profile.catalogs.by_slot().iter().enumerate();
+            let unknown = catalogs.filter(|(slot, _)| welcome.catalogs_known & (1 << slot) == 0);
+            unknown.map(|(_, catalog)| out.extend_from_slice(catalog.frame())).count()
+        });
         Ok(Event::Welcomed {
             session_id: welcome.session_id,
             interval: Duration::from_millis(u64::from(welcome.interval_ms)),
             catalogs_sent,
-            terms: Terms::of(welcome),
+            terms,
         })
     }
 }

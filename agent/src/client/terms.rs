@@ -5,6 +5,9 @@ use std::sync::Arc;
 use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::Welcome;
 
+use super::{ClientError, limits};
+use crate::profile::Profile;
+
 /// What Welcome requires of the samples of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Terms {
@@ -19,5 +22,20 @@ impl Terms {
     pub(super) fn of(welcome: &Welcome<'_>) -> Self {
         let pinned_labels = welcome.pinned_labels().map(Box::from).collect();
         Self { limits: welcome.limits, pinned_labels }
+    }
+
+    /// Checks the catalogs and labels of a profile.
+    ///
+    /// # Errors
+    /// [`ClientError::OverLimit`] or [`ClientError::PinnedLabel`].
+    pub fn check(&self, profile: &Profile) -> Result<(), ClientError> {
+        limits::check_profile(profile, &self.limits)?;
+        let catalogs = profile.catalogs.by_slot();
+        for name in &*self.pinned_labels {
+            if catalogs.iter().any(|catalog| catalog.has_label(name)) {
+                return Err(ClientError::PinnedLabel(name.clone()));
+            }
+        }
+        Ok(())
     }
 }

@@ -1,4 +1,7 @@
-use fleetgauge_proto::message::{Label, Pong, Reject};
+use fleetgauge_proto::catalog::FamilyKind;
+use fleetgauge_proto::message::{
+    Catalog, Column, Extension, Family, Label, PINNED_LABELS, Pong, Reject, Table,
+};
 use fleetgauge_proto::report::{ABSENT, TableShape, Values};
 use fleetgauge_proto::{AgentId, Limits, StaticLabels};
 
@@ -127,7 +130,7 @@ fn catalogs_that_the_collector_does_not_know_are_sent() {
         let welcome = bytes(&Message::Welcome(Welcome { catalogs_known, ..welcome() }));
         let event = client.received(&profile, NOW, &mut &*welcome, &mut out).unwrap();
         let (interval, catalogs_sent) = (Duration::from_secs(5), 3 - catalogs_known.count_ones());
-        let catalogs_sent = catalogs_sent as usize;
+        let catalogs_sent = Ok(catalogs_sent as usize);
         let terms = Terms::default();
         let expected = Event::Welcomed { session_id: 7, interval, catalogs_sent, terms };
         assert_eq!((event, out), (Some(expected), sent));
@@ -325,33 +328,61 @@ fn protocol_errors_end_the_connection() {
 }
 
 #[test]
-fn welcome_outside_the_offer_or_the_limits_begins_no_session() {
+fn welcome_outside_the_offer_begins_no_session() {
     let answer = |welcome: Welcome<'_>| {
         let (mut client, mut out) = (Client::default(), Vec::new());
         client.start(&profile(), None, &mut Vec::new());
         let welcome = bytes(&Message::Welcome(welcome));
-        let error = match client.received(&profile(), NOW, &mut &*welcome, &mut out) {
-            Ok(Some(Event::OverLimit { terms, error })) => Some((Some(terms.limits), error)),
-            Err(error) => Some((None, error)),
-            Ok(_) => None,
-        };
-        assert_eq!(error.is_none(), client.is_welcomed());
-        assert_eq!(error.is_none(), !out.is_empty(), "the catalog is sent only if acceptable");
-        error.map(|(limits, error)| (limits, error.reason()))
+        let result = client.received(&profile(), NOW, &mut &*welcome, &mut out);
+        assert_eq!(result.is_ok(), client.is_welcomed());
+        assert_eq!(result.is_ok(), !out.is_empty());
+        result.map(|_| ()).map_err(|error| error.reason())
     };
-    assert_eq!(answer(welcome()), None);
-    let not_offered = Some((None, "not_offered"));
-    assert_eq!(answer(Welcome { version: 2, ..welcome() }), not_offered);
-    assert_eq!(answer(Welcome { capabilities: 1, ..welcome() }), not_offered);
-    assert_eq!(answer(Welcome { interval_ms: 0, ..welcome() }), Some((None, "bad_interval")));
+    assert_eq!(answer(welcome()), Ok(()));
+    assert_eq!(answer(Welcome { version: 2, ..welcome() }), Err("not_offered"));
+    assert_eq!(answer(Welcome { capabilities: 1, ..welcome() }), Err("not_offered"));
+    assert_eq!(answer(Welcome { interval_ms: 0, ..welcome() }), Err("bad_interval"));
+}
+
+#[test]
+fn catalogs_that_do_not_meet_the_terms_are_not_sent() {
+    let mut profile = profile();
+    profile.catalogs = labelled_catalogs();
+    let problem = |welcome: Welcome<'_>| {
+        let (mut client, mut out) = (Client::default(), Vec::new());
+        client.start(&profile, None, &mut Vec::new());
+        let welcome = bytes(&Message::Welcome(welcome));
+        let event = client.received(&profile, NOW, &mut &*welcome, &mut out).unwrap();
+        let Some(Event::Welcomed { catalogs_sent, .. }) = event else { panic!("{event:?}") };
+        assert_eq!(catalogs_sent.is_ok(), !out.is_empty());
+        catalogs_sent.err().map(|error| error.reason())
+    };
+    assert_eq!(problem(welcome()), None);
     for limits in [
-        Limits { max_values: 5, ..Limits::default() },
-        Limits { max_families: 5, ..Limits::default() },
-        Limits { max_payload_bytes: 100, ..Limits::default() },
+        Limits { max_values: 0, ..Limits::default() },
+        Limits { max_families: 0, ..Limits::default() },
+        Limits { max_payload_bytes: 1, ..Limits::default() },
     ] {
-        let expected = Some((Some(limits), "over_limit"));
-        assert_eq!(answer(Welcome { limits, ..welcome() }), expected);
+        assert_eq!(problem(Welcome { limits, ..welcome() }), Some("over_limit"));
     }
+    for (pinned, expected) in [
+        ("site,tenant", None),
+        ("site,device", Some("pinned_label")),
+        ("mode", Some("pinned_label")),
+    ] {
+        let extensions = vec![Extension { id: PINNED_LABELS, data: pinned.as_bytes() }];
+        assert_eq!(problem(Welcome { extensions, ..welcome() }), expected);
+    }
+}
+
+/// Returns a catalog with a label in a column and one in rows.
+fn labelled_catalogs() -> Catalogs {
+    let family = Family { name: "load", kind: FamilyKind::Gauge as u8, unit: "", help: "" };
+    let labels = vec![Label { name: "mode", value: "user" }];
+    let column = Column { family: 0, width: 1, decimals: 0, parameters: vec![], labels };
+    let tables = vec![Table { row_labels: vec!["device"], columns: vec![column] }];
+    let families = vec![family];
+    Catalogs::try_new(vec![Catalog { stream: 0, slot: 0, families, tables }]).unwrap()
 }
 
 #[test]

@@ -222,16 +222,7 @@ impl Reporter {
         );
         let end = session.run(&mut self.samples, &self.plan, control).await;
         let (lasted, logged) = (session.duration(), session.is_logged());
-        let is_outdated = session.is_outdated();
-        let mut attempt = self.session_ended(endpoint, end, lasted, logged)?;
-        if let Attempt::Failed(failure) | Attempt::Session { failure, .. } = &mut attempt
-            && is_outdated
-            && failure.is_permanent()
-        {
-            // The next session has catalogs for the terms of this one.
-            (failure.retry, failure.advice) = (Retry::Backoff, None);
-        }
-        Ok(attempt)
+        self.session_ended(endpoint, end, lasted, logged)
     }
 
     /// Resets backoff and rate limiters after a session, and classifies its end. `lasted` is `None`
@@ -268,6 +259,12 @@ impl Reporter {
             }
             SessionEnd::Rejected { code, text, retry_after } => {
                 Failure::rejected(code, &text, retry_after)
+            }
+            SessionEnd::Lost(Lost::Client(error @ ClientError::PinnedLabel(_))) => {
+                Failure::permanent(
+                    error,
+                    "pin another label in the collector's credentials, or report no series with this one",
+                )
             }
             SessionEnd::Lost(Lost::Client(error @ ClientError::OverLimit { .. })) => {
                 Failure::permanent(
@@ -350,5 +347,5 @@ fn backoff() -> Backoff {
 mod tests;
 
 #[cfg(test)]
-#[path = "lowered_limits_tests.rs"]
-mod lowered_limits_tests;
+#[path = "changed_terms_tests.rs"]
+mod changed_terms_tests;

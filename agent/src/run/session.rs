@@ -65,11 +65,10 @@ pub(super) struct Session<'a> {
     /// Zero of the client's clock.
     clock_zero: Instant,
     baseline: Baseline,
-    /// What the collector requires of samples; before Welcome, what the catalogs of Hello were made
-    /// for.
+    /// What the collector requires of samples.
     terms: Terms,
-    /// Whether Welcome has other terms.
-    is_outdated: bool,
+    /// Whether the catalogs of Hello meet these terms, so that the collector has them.
+    has_sent_catalogs: bool,
     /// Rate limiter of the lines about sessions.
     log: &'a mut RetryLog,
     logged: bool,
@@ -123,7 +122,7 @@ impl<'a> Session<'a> {
             clock_zero,
             baseline: Baseline::default(),
             terms: Terms::default(),
-            is_outdated: false,
+            has_sent_catalogs: false,
             log,
             logged: false,
             endpoint,
@@ -146,13 +145,7 @@ impl<'a> Session<'a> {
         self.logged
     }
 
-    /// Returns whether the next session may succeed where this one failed: it will have catalogs for
-    /// the terms of this Welcome.
-    pub(super) const fn is_outdated(&self) -> bool {
-        self.is_outdated
-    }
-
-    /// Runs until the connection ends. Sends the interval of Welcome to `plan`.
+    /// Runs until the connection ends. Sends interval and terms of Welcome to `plan`.
     pub(super) async fn run(
         &mut self,
         samples: &mut watch::Receiver<Option<TimedSample>>,
@@ -176,7 +169,6 @@ impl<'a> Session<'a> {
             && newest.metrics == self.agent.metrics
         {
             Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
-            self.terms = newest.terms.clone();
         }
         let credential = self.token.map(Token::secret);
         self.client.start(&self.profile, credential, &mut self.out.frames);
@@ -269,17 +261,17 @@ impl<'a> Session<'a> {
         {
             match event {
                 Event::Welcomed { session_id, interval, catalogs_sent, terms } => {
-                    self.use_terms(terms, plan);
-                    // Keep the schedule across reconnects unless the interval changes.
+                    self.welcomed = Some(Instant::now());
+                    self.has_sent_catalogs = catalogs_sent.is_ok();
+                    self.terms = terms.clone();
+                    // Keep the schedule across reconnects unless something changes.
                     plan.send_if_modified(|plan| {
-                        std::mem::replace(&mut plan.interval, interval) != interval
+                        let has_changed = (plan.interval, &plan.terms) != (interval, &terms);
+                        (plan.interval, plan.terms) = (interval, terms);
+                        has_changed
                     });
-                    self.log_welcome(session_id, interval, catalogs_sent);
+                    self.log_welcome(session_id, interval, catalogs_sent.unwrap_or(0));
                     self.report(samples)?;
-                }
-                Event::OverLimit { terms, error } => {
-                    self.use_terms(terms, plan);
-                    return Err(Lost::Client(error));
                 }
                 Event::Pong { .. } => {}
                 Event::Drain { delay, target } => {
@@ -298,19 +290,7 @@ impl<'a> Session<'a> {
         Ok(None)
     }
 
-    /// Has samples taken for the terms of Welcome.
-    fn use_terms(&mut self, terms: Terms, plan: &watch::Sender<SamplingPlan>) {
-        self.is_outdated = self.terms != terms;
-        self.terms = terms.clone();
-        plan.send_if_modified(|plan| {
-            let has_changed = plan.terms != terms;
-            plan.terms = terms;
-            has_changed
-        });
-    }
-
     fn log_welcome(&mut self, session_id: u64, interval: Duration, catalogs_sent: usize) {
-        self.welcomed = Some(Instant::now());
         self.logged = self.log.failed(Instant::now()).is_some();
         if self.logged {
             let (collector, address) = (self.endpoint, self.address);
@@ -328,16 +308,18 @@ impl<'a> Session<'a> {
             && newest.metrics == self.agent.metrics
             && newest.terms == self.terms
         {
+            let of_hello = self.has_sent_catalogs.then(|| self.profile.catalogs.clone());
             if newest.catalogs != self.profile.catalogs {
-                // Later in a session the baseline sends new catalogs.
-                if self.client.is_new_session() {
-                    let known = &self.profile.catalogs;
-                    self.client.send_new_catalogs(known, &newest.catalogs, &mut self.out.frames);
-                }
                 Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
             }
             let (profile, sample) = (&self.profile, &newest.sample);
+            self.terms.check(profile)?;
             sample.check_limits(&profile.catalogs, &self.terms.limits)?;
+            // Later in a session the baseline sends new catalogs.
+            if self.client.is_new_session() {
+                let (sent, out) = (of_hello.as_ref(), &mut self.out.frames);
+                self.client.send_new_catalogs(sent, &profile.catalogs, out);
+            }
             let taken = newest.taken.saturating_duration_since(self.clock_zero);
             let sequence =
                 self.baseline.report(self.client, profile, sample, taken, &mut self.out.frames)?;

@@ -106,7 +106,8 @@ impl Session {
                 return Ok(());
             };
             match event {
-                Event::Welcomed { .. } | Event::Pong { .. } => {}
+                Event::Welcomed { catalogs_sent, .. } => drop(catalogs_sent?),
+                Event::Pong { .. } => {}
                 other => bail!("unexpected message of the collector: {other:?}"),
             }
         }

@@ -35,6 +35,9 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             let (client, now) = (&mut self.agents[index].client, self.truth.now());
             match client.received(&self.profile, now, &mut bytes, &mut self.out) {
                 Ok(None) => break,
+                Ok(Some(ClientEvent::Welcomed { catalogs_sent: Err(error), .. })) => {
+                    self.connection_lost(index, error.reason());
+                }
                 Ok(Some(ClientEvent::Welcomed { interval, .. })) => {
                     self.on_welcome(index, interval)
                 }
@@ -46,9 +49,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 Ok(Some(ClientEvent::Rejected { code, retry_after, .. })) => {
                     self.connection_failed(index, code_reason(code), Some(retry_after));
                 }
-                Ok(Some(ClientEvent::OverLimit { error, .. })) | Err(error) => {
-                    self.connection_lost(index, error.reason());
-                }
+                Err(error) => self.connection_lost(index, error.reason()),
             }
         }
         if !self.out.is_empty() {

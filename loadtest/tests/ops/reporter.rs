@@ -65,7 +65,7 @@ impl Reporter {
         while let Some(event) =
             self.client.received(&self.profile, now, &mut input, &mut answers).unwrap()
         {
-            assert!(matches!(event, Event::Welcomed { .. }), "{event:?}");
+            assert!(matches!(event, Event::Welcomed { catalogs_sent: Ok(_), .. }), "{event:?}");
         }
         self.stream.write_all(&answers).unwrap();
         true
