@@ -19,7 +19,7 @@ pub struct TextfileSettings {
     pub directory: PathBuf,
     /// Names of the files.
     pub pattern: FilePattern,
-    /// Maximum age of a file; an older one is left out. `None`: any age.
+    /// Maximum age of a file; an older one is skipped. `None`: any age.
     pub max_age: Option<Duration>,
     /// Maximum size of a file, in bytes. A larger one is rejected as a whole.
     pub max_size: u64,

@@ -13,7 +13,8 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// The source could not be read. Its rows stay, and their values are absent. The next round
-    /// reads it again, unless the error is [`SourceError::NothingFound`].
+    /// reads it again, unless the error is [`SourceError::NothingFound`]. A collector that has
+    /// never had a series is treated like that error.
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError>;
 }
 
@@ -78,6 +79,9 @@ pub(super) struct SourceJob {
     /// Number of rounds before it is read again, after it found nothing. Their result is that of
     /// the reading.
     waits: u32,
+    /// Whether a reading had series. Then it is read in every round: what a host once had comes
+    /// back sooner than what it never had.
+    has_found: bool,
     nothing: Result<(), SourceError>,
     /// `None` if no reading has finished since the result was taken.
     result: Option<Result<(), SourceError>>,
@@ -95,7 +99,16 @@ impl SourceJob {
     /// Creates the job of the source with this index. Its first run creates the source.
     pub(super) fn new(index: usize, spec: SourceSpec) -> Self {
         let output = Output::new(&spec.tables);
-        Self { index, spec, source: None, output, waits: 0, nothing: Ok(()), result: None }
+        Self {
+            index,
+            spec,
+            source: None,
+            output,
+            waits: 0,
+            has_found: false,
+            nothing: Ok(()),
+            result: None,
+        }
     }
 
     /// Takes the result of the reading that has finished.
@@ -122,7 +135,10 @@ impl SourceJob {
         }
         let result = self.read();
         let found_nothing = match &result {
-            Ok(()) => self.spec.is_collector && self.output.is_empty(),
+            Ok(()) => {
+                self.has_found |= !self.output.is_empty();
+                self.spec.is_collector && !self.has_found
+            }
             Err(error) => *error == SourceError::NothingFound,
         };
         if found_nothing {

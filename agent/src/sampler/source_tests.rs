@@ -92,13 +92,13 @@ fn source_that_found_nothing_is_read_again_after_some_rounds() {
     assert_eq!(job.take_result(), Ok(()));
 }
 
-/// Finds a device in its second reading.
+/// Finds a device in every second reading.
 struct LateDevice(bool);
 
 impl Source for LateDevice {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let found = std::mem::replace(&mut self.0, true);
-        write(if found { vec![("sda", 1.0)] } else { Vec::new() }, output)
+        self.0 = !self.0;
+        write(if self.0 { Vec::new() } else { vec![("sda", 1.0)] }, output)
     }
 }
 
@@ -108,7 +108,8 @@ fn only_a_collector_without_series_is_read_again_after_some_rounds() {
         let factory: SourceFactory = Arc::new(|| Ok(Box::new(LateDevice(false))));
         let spec = SourceSpec { is_collector, ..spec("disks", factory) };
         let mut job = SourceJob::new(0, spec);
-        for series in (0..rounds_without).map(|_| 0).chain([1, 1]) {
+        // A device that was there once is looked for in every round.
+        for series in (0..rounds_without).map(|_| 0).chain([1, 0, 1]) {
             job.run();
             assert_eq!(job.take_result(), Ok(()));
             assert_eq!(job.output().series(), series);

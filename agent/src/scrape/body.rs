@@ -109,7 +109,7 @@ impl<S: Sink> Write for Feed<'_, S> {
             Ok(()) => Ok(bytes.len()),
             Err(error) => {
                 self.error = Some(error);
-                Err(io::Error::other("the page is refused"))
+                Err(io::Error::other("the page is rejected"))
             }
         }
     }

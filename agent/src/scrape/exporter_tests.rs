@@ -40,7 +40,7 @@ fn gzip(page: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn request_is_that_of_prometheus() {
+async fn request_accepts_the_formats_that_prometheus_accepts() {
     let fake = FakeExporter::start(page("a 1\n")).await;
     let settings = fake.settings();
     assert_eq!(scrape(&mut Exporter::new(&settings)).await, Ok(vec!["a 1".to_owned()]));

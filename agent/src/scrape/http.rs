@@ -260,6 +260,8 @@ impl<T> Default for Reading<T> {
 
 impl<T: Send + 'static> Reading<T> {
     async fn run(&mut self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+        // What came too late for an earlier call may be out of date.
+        self.0.take_if(|earlier| earlier.is_finished());
         let result = self.0.get_or_insert_with(|| spawn_blocking(read)).await;
         self.0 = None;
         result
@@ -289,9 +291,21 @@ mod tests {
         for _ in 0..2 {
             timeout(Duration::from_millis(1), client.get()).await.unwrap_err();
         }
-        answer.send(vec![address]).unwrap();
-        client.get().await.unwrap();
+        // The scrape waits before the lookup ends.
+        let (answered, ()) = tokio::join!(client.get(), async {
+            answer.send(vec![address]).unwrap();
+        });
+        answered.unwrap();
         assert!(client.lookup.0.is_none());
+    }
+
+    #[tokio::test]
+    async fn answer_to_an_earlier_call_is_not_used() {
+        let mut reading = Reading(Some(tokio::spawn(async { 1 })));
+        while !reading.0.as_ref().unwrap().is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(reading.run(|| 2).await.unwrap(), 2);
     }
 
     #[test]

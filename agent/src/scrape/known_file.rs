@@ -19,7 +19,7 @@ pub(super) struct KnownFile {
     /// Why it has no samples: for example it is malformed.
     problem: Option<String>,
     /// Maximum number of samples up to which the problem remains.
-    refused_up_to: usize,
+    rejected_up_to: usize,
     memory: PageMemory,
     values: Vec<f64>,
 }
@@ -73,7 +73,7 @@ impl KnownFile {
             Err(error) => return self.fail(None, error.to_string()),
         };
         let is_same = self.version == Some(version);
-        if is_same && self.problem.is_some() && limits.max_samples <= self.refused_up_to {
+        if is_same && self.problem.is_some() && limits.max_samples <= self.rejected_up_to {
             return FileState::Bad;
         }
         let age = version.modified.elapsed().unwrap_or_default();
@@ -111,7 +111,7 @@ impl KnownFile {
         output: &mut Output,
     ) -> Result<SystemTime, (Option<Version>, String)> {
         let (version, page) = content(path, limits.max_size).map_err(|problem| (None, problem))?;
-        self.refused_up_to = usize::MAX;
+        self.rejected_up_to = usize::MAX;
         let invalid = |problem: String| (Some(version), problem);
         if page.last().is_some_and(|last| *last != b'\n') {
             return Err(invalid("it has no line feed at its end: it is not complete".to_owned()));
@@ -126,7 +126,7 @@ impl KnownFile {
         result.map_err(|error| match error {
             ScrapeError::TooManySamples { max } => {
                 // Another limit needs another reading: the files before it may shrink.
-                self.refused_up_to = max;
+                self.rejected_up_to = max;
                 invalid(format!(
                     "it has more than the {max} samples that the files before it leave"
                 ))

@@ -8,9 +8,7 @@ use fleetgauge_proto::names::{
 };
 
 use super::text::Sample;
-
-/// Prefix of a page's own label whose name is not available, as in Prometheus.
-const EXPORTED: &str = "exported_";
+use crate::tables::EXPORTED_PREFIX;
 
 /// The labels that all samples of a page get.
 #[derive(Debug, Default)]
@@ -60,9 +58,9 @@ impl Relabel {
         let (taken, kept): (Vec<_>, Vec<_>) = own.partition(|(name, _)| self.is_taken(name));
         labels.extend(kept.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
         for (name, value) in taken {
-            let mut name = format!("{EXPORTED}{name}");
+            let mut name = format!("{EXPORTED_PREFIX}{name}");
             while labels.iter().any(|(other, _)| *other == name) {
-                name.insert_str(0, EXPORTED);
+                name.insert_str(0, EXPORTED_PREFIX);
             }
             labels.push((name.into(), value));
         }

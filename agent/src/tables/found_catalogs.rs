@@ -198,7 +198,10 @@ impl FoundCatalogs {
             for (name, group) in &group.families {
                 let (name, samples) = (&**name, BTreeMap::new());
                 if declared.contains(name) {
-                    left_out.insert(name, "the agent itself reports this family".to_owned());
+                    left_out.insert(
+                        name,
+                        "the agent itself has a family or a sample of this name".to_owned(),
+                    );
                     continue;
                 }
                 let family = merged.entry(name).or_insert(Merged { group, samples });
@@ -323,16 +326,18 @@ impl FoundColumn {
 
 /// Returns label names, with a prefix before those that are `pinned`.
 fn renamed(names: &[&str], pinned: &[Box<str>]) -> Vec<Box<str>> {
-    let renamed = |name: &&str| {
+    let is_pinned = |name: &str| pinned.iter().any(|pinned| **pinned == *name);
+    let mut all: Vec<Box<str>> = Vec::new();
+    for name in names {
         let mut new = String::from(*name);
-        while pinned.iter().any(|pinned| **pinned == *new)
-            || new.len() > name.len() && names.contains(&&*new)
-        {
-            new.insert_str(0, EXPORTED_PREFIX);
+        if is_pinned(name) {
+            while is_pinned(&new) || names.contains(&&*new) || all.iter().any(|one| **one == *new) {
+                new.insert_str(0, EXPORTED_PREFIX);
+            }
         }
-        new.into()
-    };
-    names.iter().map(renamed).collect()
+        all.push(new.into());
+    }
+    all
 }
 
 fn empty_catalog<'a>() -> Catalog<'a> {

@@ -27,6 +27,7 @@ mod table_set;
 mod texts;
 mod writer;
 
+pub(crate) use found::EXPORTED_PREFIX;
 pub use found::FoundFamily;
 pub use output::Output;
 pub(crate) use size::{Excess, Size};

@@ -44,8 +44,8 @@ pub struct Counted {
     pub bytes: u64,
 }
 
-/// Renders all families of a snapshot that have samples. Writes neither the end mark of OpenMetrics nor the
-/// collector's own metrics.
+/// Renders all families of a snapshot that have samples. Writes neither the end mark of OpenMetrics
+/// nor the collector's own metrics.
 ///
 /// # Errors
 /// [`Disconnected`] if the receiver of the chunks is gone.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::column::{counter, gauge, table};
-use super::faults::Faults;
 use super::files::{Entries, Entry, KeptFile, malformed, parse, parse_file};
 use super::number::numbered;
+use super::read_errors::ReadErrors;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -132,7 +132,7 @@ struct Bcache {
     cache_sets: Entries<CacheSet>,
     /// The kernel sorts all buckets for each reading of these statistics.
     has_priority_statistics: bool,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 #[derive(Debug)]
@@ -159,7 +159,7 @@ impl Bcache {
         Self {
             cache_sets: Entries::new(options.sysfs("fs/bcache"), CacheSet::new),
             has_priority_statistics: options.switch("bcache.priorityStats"),
-            faults: Faults::new("bcache"),
+            read_errors: ReadErrors::new("bcache"),
         }
     }
 }
@@ -167,13 +167,13 @@ impl Bcache {
 impl Source for Bcache {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // Other entries, such as `register`, have no hyphen.
-        let Self { cache_sets, has_priority_statistics, faults } = self;
+        let Self { cache_sets, has_priority_statistics, read_errors } = self;
         let cache_sets = cache_sets.list_if_exists(|name| name.contains('-'))?;
         for Entry { name: uuid, kept: cache_set, .. } in cache_sets {
-            let read = cache_set.read(uuid, *has_priority_statistics, faults, output);
-            read.unwrap_or_else(|error| faults.add(error));
+            let read = cache_set.read(uuid, *has_priority_statistics, read_errors, output);
+            read.unwrap_or_else(|error| read_errors.add(error));
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 
@@ -196,17 +196,17 @@ impl CacheSet {
         &mut self,
         uuid: &str,
         has_priority_statistics: bool,
-        faults: &mut Faults,
+        read_errors: &mut ReadErrors,
         output: &mut Output,
     ) -> Result<(), SourceError> {
-        read_files(&mut self.files, &CACHE_SET, faults, output.row(CACHE_SET_TABLE, &[uuid]));
+        read_files(&mut self.files, &CACHE_SET, read_errors, output.row(CACHE_SET_TABLE, &[uuid]));
         let devices =
             self.backing_devices.list_if_exists(|name| numbered(name, "bdev").is_some())?;
         for Entry { name, kept: device, .. } in devices {
             let labels = &[uuid, name];
-            read_files(&mut device.files, &BACKING, faults, output.row(BACKING_TABLE, labels));
+            read_files(&mut device.files, &BACKING, read_errors, output.row(BACKING_TABLE, labels));
             let row = output.row(WRITEBACK_TABLE, labels);
-            faults.check(read_lines(&mut device.writeback, &WRITEBACK, row, |text| {
+            read_errors.check(read_lines(&mut device.writeback, &WRITEBACK, row, |text| {
                 parse_size(text.strip_suffix("/sec").unwrap_or(text))
             }));
         }
@@ -214,10 +214,10 @@ impl CacheSet {
             self.cache_devices.list_if_exists(|name| numbered(name, "cache").is_some())?;
         for Entry { name, kept: device, .. } in devices {
             let labels = &[uuid, name];
-            read_files(&mut device.files, &CACHE, faults, output.row(CACHE_TABLE, labels));
+            read_files(&mut device.files, &CACHE, read_errors, output.row(CACHE_TABLE, labels));
             if has_priority_statistics {
                 let row = output.row(PRIORITY_TABLE, labels);
-                faults.check(read_lines(&mut device.priority, &PRIORITY, row, |text| {
+                read_errors.check(read_lines(&mut device.priority, &PRIORITY, row, |text| {
                     parse(text.strip_suffix('%').unwrap_or(text))
                 }));
             }
@@ -235,7 +235,7 @@ fn files<const N: usize>(path: &Path, columns: &[FileColumn; N]) -> [KeptFile; N
 fn read_files(
     files: &mut [KeptFile],
     columns: &[FileColumn],
-    faults: &mut Faults,
+    read_errors: &mut ReadErrors,
     row: &mut [f64],
 ) {
     for ((file, (name, _)), value) in files.iter_mut().zip(columns).zip(row) {
@@ -246,7 +246,7 @@ fn read_files(
             continue;
         }
         let number = |text: &str| parse_size(text.trim()).ok_or("not a number");
-        if let Some(number) = faults.check(parse_file(file, number)) {
+        if let Some(number) = read_errors.check(parse_file(file, number)) {
             let is_duration = *name == READ_DURATION;
             *value = if is_duration { number / READ_DURATION_UNITS_PER_SECOND } else { number };
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::column::{gauge, table};
-use super::faults::Faults;
 use super::files::KeptFile;
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -18,8 +18,8 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let directory = options.sysfs("class/net");
         let masters = KeptFile::new(directory.join("bonding_masters"));
-        let faults = Faults::new("bonding");
-        Ok(Box::new(Bonding { directory, masters, bonds: BTreeMap::new(), faults }))
+        let read_errors = ReadErrors::new("bonding");
+        Ok(Box::new(Bonding { directory, masters, bonds: BTreeMap::new(), read_errors }))
     },
 };
 
@@ -37,7 +37,7 @@ struct Bonding {
     /// The file with the names of all bonds.
     masters: KeptFile,
     bonds: BTreeMap<String, Bond>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 /// The files of a bond.
@@ -55,7 +55,7 @@ struct StateFiles([KeptFile; 2]);
 
 impl Source for Bonding {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { directory, masters, bonds, faults } = self;
+        let Self { directory, masters, bonds, read_errors } = self;
         // The file does not exist until the kernel module is loaded.
         let masters = masters.read_if_exists()?.ok_or(SourceError::NothingFound)?;
         bonds.retain(|name, _| names(masters).any(|master| master == name));
@@ -64,11 +64,11 @@ impl Source for Bonding {
                 bonds.insert(master.to_owned(), Bond::new(directory.join(master)));
             }
             let Some(bond) = bonds.get_mut(master) else { continue };
-            if let Some(counts) = faults.check(bond.read()) {
+            if let Some(counts) = read_errors.check(bond.read()) {
                 output.row(0, &[master]).copy_from_slice(&counts);
             }
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use super::column::{counter, gauge, table};
-use super::faults::Faults;
 use super::files::{Entries, Entry, KeptFile, parse};
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -26,7 +26,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let filesystems = Entries::new(options.sysfs("fs/btrfs"), Filesystem::new);
-        Ok(Box::new(Btrfs { filesystems, faults: Faults::new("btrfs") }))
+        Ok(Box::new(Btrfs { filesystems, read_errors: ReadErrors::new("btrfs") }))
     },
 };
 
@@ -77,7 +77,7 @@ const SECTOR_BYTES: f64 = 512.0;
 #[derive(Debug)]
 struct Btrfs {
     filesystems: Entries<Filesystem>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 #[derive(Debug)]
@@ -108,11 +108,11 @@ struct Profile {
 impl Source for Btrfs {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // Other directories, such as `features`, have no hyphen.
-        let Self { filesystems, faults } = self;
+        let Self { filesystems, read_errors } = self;
         for Entry { name, kept, .. } in filesystems.list_if_exists(|name| name.contains('-'))? {
-            faults.check(kept.read(name, output));
+            read_errors.check(kept.read(name, output));
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 

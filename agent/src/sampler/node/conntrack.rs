@@ -2,9 +2,9 @@
 //! `/proc/net/stat/nf_conntrack`.
 
 use super::column::{gauge, table};
-use super::faults::Faults;
 use super::files::{KeptFile, parse_existing_file};
 use super::number::whole;
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -19,7 +19,7 @@ pub(super) const COLLECTOR: Collector = Collector {
             entries: KeptFile::new(options.procfs("sys/net/netfilter/nf_conntrack_count")),
             limit: KeptFile::new(options.procfs("sys/net/netfilter/nf_conntrack_max")),
             statistics: KeptFile::new(options.procfs("net/stat/nf_conntrack")),
-            faults: Faults::new("conntrack"),
+            read_errors: ReadErrors::new("conntrack"),
         }))
     },
 };
@@ -50,7 +50,7 @@ struct ConnectionTracking {
     entries: KeptFile,
     limit: KeptFile,
     statistics: KeptFile,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 impl Source for ConnectionTracking {
@@ -58,16 +58,16 @@ impl Source for ConnectionTracking {
         // The files do not exist until the kernel module is loaded.
         let entries = count(&mut self.entries)?;
         let limit = count(&mut self.limit)?;
-        self.faults.check(Ok(()));
+        self.read_errors.check(Ok(()));
         // Some kernels are built without this file.
-        let sums = self.faults.check(parse_existing_file(&mut self.statistics, sums));
+        let sums = self.read_errors.check(parse_existing_file(&mut self.statistics, sums));
 
         let values = output.row(0, &[]);
         values[..2].copy_from_slice(&[entries, limit]);
         if let Some(sums) = sums {
             values[2..].copy_from_slice(&sums.map(|sum| sum as f64));
         }
-        self.faults.finish()
+        self.read_errors.finish()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::column::{gauge, table};
-use super::faults::Faults;
 use super::files::{Entries, Entry, KeptFile, number};
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -22,7 +22,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let devices = Entries::new(options.sysfs("block"), Device::new);
-        Ok(Box::new(Multipath { devices, faults: Faults::new("dmmultipath") }))
+        Ok(Box::new(Multipath { devices, read_errors: ReadErrors::new("dmmultipath") }))
     },
 };
 
@@ -56,7 +56,7 @@ const SECTOR_BYTES: f64 = 512.0;
 #[derive(Debug)]
 struct Multipath {
     devices: Entries<Device>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 /// A device of the device mapper.
@@ -72,11 +72,11 @@ struct Device {
 
 impl Source for Multipath {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { devices, faults } = self;
+        let Self { devices, read_errors } = self;
         for Entry { name, kept: device, .. } in devices.list(|name| name.starts_with("dm-"))? {
-            faults.check(device.read(name, output));
+            read_errors.check(device.read(name, output));
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::column::{counter, table};
-use super::faults::Faults;
 use super::files::{Device, DeviceFiles, Directory, KeptFile};
 use super::number::numbered;
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -28,7 +28,11 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let controllers =
             DeviceFiles::of_files(options.sysfs("devices/system/edac/mc"), &CONTROLLER_FILES);
-        Ok(Box::new(Edac { controllers, rows: BTreeMap::new(), faults: Faults::new("edac") }))
+        Ok(Box::new(Edac {
+            controllers,
+            rows: BTreeMap::new(),
+            read_errors: ReadErrors::new("edac"),
+        }))
     },
 };
 
@@ -53,7 +57,7 @@ struct Edac {
     controllers: DeviceFiles,
     /// Rows of each controller.
     rows: BTreeMap<String, Rows>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 /// The rows of a controller: the memory that one chip select line chooses.
@@ -76,7 +80,7 @@ struct Channel {
 
 impl Source for Edac {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { controllers, rows, faults } = self;
+        let Self { controllers, rows, read_errors } = self;
         rows.values_mut().for_each(|rows| rows.seen = false);
         let controllers = match controllers.list(|name| numbered(name, "mc").is_some()) {
             Err(SourceError::NothingFound) => &mut [],
@@ -84,7 +88,7 @@ impl Source for Edac {
         };
         for controller in controllers {
             let label = numbered(controller.name(), "mc").unwrap_or_default().to_owned();
-            if let Some(counts) = faults.check(counts(controller, CONTROLLER_FILES)) {
+            if let Some(counts) = read_errors.check(counts(controller, CONTROLLER_FILES)) {
                 let [corrected, uncorrected, corrected_elsewhere, uncorrected_elsewhere] = counts;
                 output.row(0, &[&label]).copy_from_slice(&[corrected, uncorrected]);
                 let elsewhere = [corrected_elsewhere, uncorrected_elsewhere];
@@ -94,12 +98,12 @@ impl Source for Edac {
                 rows.insert(controller.name().to_owned(), Rows::new(controller.path()));
             }
             if let Some(rows) = rows.get_mut(controller.name()) {
-                let read = rows.read(&label, faults, output);
-                faults.check(read);
+                let read = rows.read(&label, read_errors, output);
+                read_errors.check(read);
             }
         }
         rows.retain(|_, rows| rows.seen);
-        faults.finish()
+        read_errors.finish()
     }
 }
 
@@ -112,7 +116,7 @@ impl Rows {
     fn read(
         &mut self,
         controller: &str,
-        faults: &mut Faults,
+        read_errors: &mut ReadErrors,
         output: &mut Output,
     ) -> Result<(), SourceError> {
         self.seen = true;
@@ -120,14 +124,14 @@ impl Rows {
         self.channels.retain(|name, _| rows.iter().any(|row| row.name() == name));
         for row in rows {
             let label = numbered(row.name(), "csrow").unwrap_or_default().to_owned();
-            if let Some(counts) = faults.check(counts(row, ROW_FILES)) {
+            if let Some(counts) = read_errors.check(counts(row, ROW_FILES)) {
                 output.row(1, &[controller, &label]).copy_from_slice(&counts);
             }
             if !self.channels.contains_key(row.name()) {
                 self.channels.insert(row.name().to_owned(), channels(row.path()));
             }
             for channel in self.channels.get_mut(row.name()).into_iter().flatten() {
-                faults.check(channel.read(controller, &label, output));
+                read_errors.check(channel.read(controller, &label, output));
             }
         }
         Ok(())

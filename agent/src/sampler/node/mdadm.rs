@@ -1,8 +1,8 @@
 //! Software RAID arrays, from `/proc/mdstat` and `/sys/block/md*/md`.
 
 use super::column::{gauge, table};
-use super::faults::Faults;
 use super::files::{DeviceFiles, KeptFile, bad_line, malformed};
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -15,7 +15,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let file = KeptFile::new(options.procfs("mdstat"));
         let devices = DeviceFiles::of_files(options.sysfs("block"), &SYSFS_FILES);
-        Ok(Box::new(Arrays { file, devices, faults: Faults::new("mdadm") }))
+        Ok(Box::new(Arrays { file, devices, read_errors: ReadErrors::new("mdadm") }))
     },
 };
 
@@ -58,7 +58,7 @@ const RAID_DISKS: usize = 2;
 struct Arrays {
     file: KeptFile,
     devices: DeviceFiles,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 /// An array in the file.
@@ -78,8 +78,8 @@ struct Array<'a> {
 impl Source for Arrays {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         self.read_mdstat(output)?;
-        self.read_sysfs(output)?;
-        self.faults.finish()
+        self.read_sysfs(output);
+        self.read_errors.finish()
     }
 }
 
@@ -93,24 +93,22 @@ impl Arrays {
             let rest = std::iter::from_fn(|| lines.next_if(|line| line.starts_with([' ', '\t'])));
             if let Some(array) = header.array(rest) {
                 output.row(MDSTAT, &[array.name]).copy_from_slice(&array.values());
-                self.faults.check(Ok(()));
+                self.read_errors.check(Ok(()));
             } else {
                 broken.get_or_insert_with(|| bad_line(line));
             }
         }
         if let Some(problem) = broken {
             let error = malformed(&self.file, problem);
-            self.faults.add(error);
+            self.read_errors.add(error);
         }
         Ok(())
     }
 
-    fn read_sysfs(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { devices, faults, .. } = self;
-        let devices = match devices.list(|name| name.starts_with("md")) {
-            Err(SourceError::NothingFound) => return Ok(()),
-            devices => devices?,
-        };
+    fn read_sysfs(&mut self, output: &mut Output) {
+        let Self { devices, read_errors, .. } = self;
+        let listed = devices.list(|name| name.starts_with("md"));
+        let Some(devices) = read_errors.check(listed) else { return };
         for device in devices {
             let Some(level) = device.value(LEVEL) else { continue };
             let is_redundant = matches!(level, "raid1" | "raid4" | "raid5" | "raid6" | "raid10");
@@ -121,9 +119,8 @@ impl Arrays {
             for (value, found) in row.iter_mut().zip([degraded, disks]) {
                 *value = found.unwrap_or(*value);
             }
-            faults.check(Ok(()));
+            read_errors.check(Ok(()));
         }
-        Ok(())
     }
 }
 

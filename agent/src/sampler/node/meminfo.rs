@@ -1,10 +1,10 @@
 //! Memory, from `/proc/meminfo`.
 
 use super::column::{gauge, table};
-use super::faults::Faults;
 use super::files::{KeptFile, bad_line, malformed};
 use super::line_targets::{LineTargets, Target, family_name};
 use super::number::whole;
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, FoundFamily, Output};
@@ -14,6 +14,7 @@ use fleetgauge_proto::catalog::FamilyKind;
 const KIB: f64 = 1024.0;
 /// Maximum number of lines that are not declared. Kernels have at most a handful.
 const MAX_FOUND: usize = 100;
+
 pub(super) const COLLECTOR: Collector = Collector {
     name: "meminfo",
     by_default: true,
@@ -22,7 +23,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let file = KeptFile::shared(options.procfs("meminfo"));
         let targets = LineTargets::default();
-        Ok(Box::new(Memory { file, targets, faults: Faults::new("meminfo") }))
+        Ok(Box::new(Memory { file, targets, read_errors: ReadErrors::new("meminfo") }))
     },
 };
 
@@ -123,12 +124,12 @@ const LINES: [(&str, ColumnSpec); 60] = [
 struct Memory {
     file: KeptFile,
     targets: LineTargets,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 impl Source for Memory {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { file, targets, faults } = self;
+        let Self { file, targets, read_errors } = self;
         let (mut values, mut found, mut broken) = ([None; LINES.len()], 0, None);
         for (index, line) in file.read()?.lines().enumerate() {
             let Some((name, value)) = parse(line) else {
@@ -147,19 +148,19 @@ impl Source for Memory {
             }
         }
         if let Some(problem) = broken {
-            faults.add(malformed(file, problem));
+            read_errors.add(malformed(file, problem));
         }
         if values.iter().all(Option::is_none) {
-            faults.add(malformed(file, "no known line"));
-            return faults.finish();
+            read_errors.add(malformed(file, "no known line"));
+            return read_errors.finish();
         }
-        faults.check(Ok(()));
+        read_errors.check(Ok(()));
         for (cell, value) in output.row(0, &[]).iter_mut().zip(values) {
             if let Some(value) = value {
                 *cell = value;
             }
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 

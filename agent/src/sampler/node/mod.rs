@@ -10,7 +10,7 @@
 //! | `options.rs` | options of collectors: filters and switches |
 //! | `filter.rs` | include and exclude patterns |
 //! | `files/` | files and directories that stay open |
-//! | `faults.rs` | lets what is broken cost only itself, and logs it |
+//! | `read_errors.rs` | lets what is broken cost only itself, and logs it |
 //! | `rpc_lines.rs` | parses the lines of numbers of NFS |
 //! | `netlink/` | asks the kernel about links, neighbours and sockets |
 //! | `socket_table.rs` | reads the tables of sockets in procfs |
@@ -29,7 +29,6 @@ mod docs_tests;
 #[cfg(test)]
 mod error_tests;
 mod every;
-mod faults;
 pub(super) mod files;
 mod filter;
 mod line_targets;
@@ -37,6 +36,7 @@ mod netlink;
 mod number;
 mod options;
 mod own_process;
+mod read_errors;
 mod rpc_lines;
 mod socket_table;
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::path::Path;
 use fleetgauge_proto::report::ABSENT;
 
 use super::column::{gauge, table};
-use super::faults::Faults;
 use super::files::{Entries, Entry, KeptFile, parse};
 use super::number::numbered;
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -25,7 +25,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let controllers = Entries::new(options.sysfs("class/nvme"), Controller::new);
-        Ok(Box::new(Nvme { controllers, faults: Faults::new("nvme") }))
+        Ok(Box::new(Nvme { controllers, read_errors: ReadErrors::new("nvme") }))
     },
 };
 
@@ -59,7 +59,7 @@ const NAMESPACE: [ColumnSpec; 4] = [
 #[derive(Debug)]
 struct Nvme {
     controllers: Entries<Controller>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 #[derive(Debug)]
@@ -78,12 +78,12 @@ struct Namespace {
 
 impl Source for Nvme {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { controllers, faults } = self;
+        let Self { controllers, read_errors } = self;
         for Entry { name, kept: controller, .. } in controllers.list(|_| true)? {
-            let read = controller.read(name, faults, output);
-            faults.check(read);
+            let read = controller.read(name, read_errors, output);
+            read_errors.check(read);
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 
@@ -99,13 +99,13 @@ impl Controller {
     fn read(
         &mut self,
         name: &str,
-        faults: &mut Faults,
+        read_errors: &mut ReadErrors,
         output: &mut Output,
     ) -> Result<(), SourceError> {
         self.read_info(name, output)?;
         for namespace in self.namespaces.list_if_exists(|name| id(name).is_some())? {
             let id = id(&namespace.name).unwrap_or_default();
-            faults.check(namespace.kept.read(name, id, output));
+            read_errors.check(namespace.kept.read(name, id, output));
         }
         Ok(())
     }

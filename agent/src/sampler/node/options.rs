@@ -46,7 +46,7 @@ struct Inner {
     values: BTreeMap<String, String>,
 }
 
-/// Why an option is refused.
+/// Why an option is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OptionError {
     /// No collector has this option.

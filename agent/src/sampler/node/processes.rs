@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use super::column::{gauge, table};
-use super::faults::Faults;
 use super::files::{Directory, KeptFile, number};
+use super::read_errors::ReadErrors;
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -62,7 +62,7 @@ struct Processes {
     processes: Vec<(u32, Stat)>,
     tids: Vec<u32>,
     path: OsString,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 /// Number of processes or threads in each state, by its letter.
@@ -88,12 +88,12 @@ impl Source for Processes {
         let totals = [threads as f64, limits[0], self.processes.len() as f64, limits[1]];
         output.row(TOTALS, &[]).copy_from_slice(&totals);
         write(PROCESS_STATES, &states, output);
-        self.faults.check(Ok(()));
+        self.read_errors.check(Ok(()));
         let states = self.thread_states();
-        if let Some(states) = self.faults.check(states) {
+        if let Some(states) = self.read_errors.check(states) {
             write(THREAD_STATES, &states, output);
         }
-        self.faults.finish()
+        self.read_errors.finish()
     }
 }
 
@@ -118,7 +118,7 @@ impl Processes {
             processes: Vec::new(),
             tids: Vec::new(),
             path: OsString::new(),
-            faults: Faults::new("processes"),
+            read_errors: ReadErrors::new("processes"),
         }
     }
 

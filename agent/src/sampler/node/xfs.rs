@@ -5,8 +5,8 @@ use std::path::Path;
 use fleetgauge_proto::report::ABSENT;
 
 use super::column::{counter, table};
-use super::faults::Faults;
 use super::files::{Entries, Entry, KeptFile, parse, parse_existing_file};
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -19,7 +19,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     create: |options| {
         let create = |path: &Path| KeptFile::new(path.join("stats/stats"));
         let filesystems = Entries::new(options.sysfs("fs/xfs"), create);
-        Ok(Box::new(Xfs { filesystems, faults: Faults::new("xfs") }))
+        Ok(Box::new(Xfs { filesystems, read_errors: ReadErrors::new("xfs") }))
     },
 };
 
@@ -89,21 +89,21 @@ const COLUMNS: [ColumnSpec; 39] = [
 struct Xfs {
     /// The statistics of each filesystem. The name of the directory is the device.
     filesystems: Entries<KeptFile>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 impl Source for Xfs {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // `stats` has the sums of all filesystems.
-        let Self { filesystems, faults } = self;
+        let Self { filesystems, read_errors } = self;
         let filesystems = filesystems.list_if_exists(|name| name != "stats")?;
         for Entry { name, kept: file, .. } in filesystems {
             // There are other directories that are not filesystems, such as `debug`.
-            if let Some(values) = faults.check(parse_existing_file(file, parse_statistics)) {
+            if let Some(values) = read_errors.check(parse_existing_file(file, parse_statistics)) {
                 output.row(0, &[name]).copy_from_slice(&values);
             }
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 

@@ -229,6 +229,9 @@ fn pinned_labels_get_a_prefix_until_they_are_pinned_no_more() {
     assert_eq!(labels_with(&[]), own);
     let renamed = ["exported_tenant exported_exported_tenant", "site exported_tenant"];
     assert_eq!(labels_with(&["tenant", "dc"]), renamed);
+    let twice = "exported_exported_tenant exported_exported_exported_tenant";
+    let both = labels_with(&["exported_tenant", "tenant"]);
+    assert_eq!(both, [twice, "site exported_exported_tenant"]);
     assert_eq!(labels_with(&[]), own);
 }
 

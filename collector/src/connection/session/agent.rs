@@ -91,7 +91,7 @@ impl Agent {
         let mut values = PendingValues::empty();
         let policy = collector.auth.current();
         for (slot, fingerprint) in hello.catalogs.iter().enumerate() {
-            // The agent learns from Welcome which labels it must not use, and sends another catalog.
+            // Welcome names the labels that the agent must not use; it sends another catalog.
             let is_allowed = |known: &CatalogPin| {
                 let catalogs = std::iter::once(known.entry().catalog());
                 policy.check_series(&pending.id, handle.credential(), catalogs).is_ok()

@@ -11,10 +11,10 @@ use std::str::SplitAsciiWhitespace;
 use fleetgauge_proto::catalog::FamilyKind;
 
 use super::column::{counter, gauge, table};
-use super::faults::Faults;
 use super::files::{
     Entries, Entry, KeptFile, malformed, number_if_exists, parse, parse_existing_file,
 };
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, FoundFamily, Output};
@@ -37,8 +37,8 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let filesystems = Entries::new(options.sysfs("fs/bcachefs"), Filesystem::new);
-        let (name, faults) = (String::new(), Faults::new("bcachefs"));
-        Ok(Box::new(Bcachefs { filesystems, name, faults }))
+        let (name, read_errors) = (String::new(), ReadErrors::new("bcachefs"));
+        Ok(Box::new(Bcachefs { filesystems, name, read_errors }))
     },
 };
 
@@ -106,7 +106,7 @@ struct Bcachefs {
     filesystems: Entries<Filesystem>,
     /// Buffer for names of families.
     name: String,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 #[derive(Debug)]
@@ -132,22 +132,23 @@ struct Device {
 
 impl Source for Bcachefs {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { filesystems, name, faults } = self;
+        let Self { filesystems, name, read_errors } = self;
         let filesystems = filesystems.list(|_| true)?;
         if filesystems.is_empty() {
             return Err(SourceError::NothingFound);
         }
         for Entry { name: uuid, kept: filesystem, .. } in filesystems {
-            filesystem.read(uuid, faults, output);
-            let read = filesystem.read_counters(uuid, name, faults, output);
-            faults.check(read);
+            filesystem.read(uuid, read_errors, output);
+            let read = filesystem.read_counters(uuid, name, read_errors, output);
+            read_errors.check(read);
             let devices = filesystem.devices.list_if_exists(|name| name.starts_with("dev-"));
-            for Entry { name, kept: device, .. } in faults.check(devices).into_iter().flatten() {
+            for Entry { name, kept: device, .. } in read_errors.check(devices).into_iter().flatten()
+            {
                 let name = name.strip_prefix("dev-").unwrap_or(name);
-                device.read(uuid, name, faults, output);
+                device.read(uuid, name, read_errors, output);
             }
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 
@@ -164,20 +165,20 @@ impl Filesystem {
         }
     }
 
-    fn read(&mut self, uuid: &str, faults: &mut Faults, output: &mut Output) {
-        let size = faults.check(size_if_exists(&mut self.btree_cache_size));
+    fn read(&mut self, uuid: &str, read_errors: &mut ReadErrors, output: &mut Output) {
+        let size = read_errors.check(size_if_exists(&mut self.btree_cache_size));
         set(output.row(FILESYSTEM_TABLE, &[uuid]), [Some(1.0), size.flatten()]);
         // The first line of two of the files has titles.
-        faults.check(read_rows(&mut self.compression, 1, |algorithm, fields| {
+        read_errors.check(read_rows(&mut self.compression, 1, |algorithm, fields| {
             let values = [size_of(fields.next())?, size_of(fields.next())?];
             output.row(COMPRESSION_TABLE, &[uuid, algorithm]).copy_from_slice(&values);
             Some(())
         }));
-        faults.check(read_rows(&mut self.errors, 0, |kind, fields| {
+        read_errors.check(read_rows(&mut self.errors, 0, |kind, fields| {
             output.row(ERROR_TABLE, &[uuid, kind])[0] = parse(fields.next()?)?;
             Some(())
         }));
-        faults.check(read_rows(&mut self.btree_writes, 1, |kind, fields| {
+        read_errors.check(read_rows(&mut self.btree_writes, 1, |kind, fields| {
             let values = [parse(fields.next()?)?, size_of(fields.next())?];
             output.row(BTREE_WRITE_TABLE, &[uuid, kind]).copy_from_slice(&values);
             Some(())
@@ -188,13 +189,13 @@ impl Filesystem {
         &mut self,
         uuid: &str,
         name: &mut String,
-        faults: &mut Faults,
+        read_errors: &mut ReadErrors,
         output: &mut Output,
     ) -> Result<(), SourceError> {
         let counters = self.counters.list_if_exists(|_| true)?;
         for Entry { name: counter, kept: file, .. } in counters.iter_mut().take(MAX_COUNTERS) {
             let parse = |text: &str| parse_counter(text).ok_or("not a counter");
-            let Some(value) = faults.check(parse_existing_file(file, parse)) else { continue };
+            let Some(value) = read_errors.check(parse_existing_file(file, parse)) else { continue };
             name.clear();
             name.push_str("node_bcachefs_");
             let is_valid = |letter: char| letter.is_ascii_alphanumeric();
@@ -221,7 +222,13 @@ impl Device {
         }
     }
 
-    fn read(&mut self, uuid: &str, device: &str, faults: &mut Faults, output: &mut Output) {
+    fn read(
+        &mut self,
+        uuid: &str,
+        device: &str,
+        read_errors: &mut ReadErrors,
+        output: &mut Output,
+    ) {
         let label = self.label.value().unwrap_or_default();
         let state = self.state.value().unwrap_or_default();
         output.row(DEVICE_INFO_TABLE, &[uuid, device, label, state])[0] = 1.0;
@@ -230,9 +237,9 @@ impl Device {
             number_if_exists(&mut self.buckets),
             number_if_exists(&mut self.durability),
         ];
-        let values = values.map(|value| faults.check(value).flatten());
+        let values = values.map(|value| read_errors.check(value).flatten());
         set(output.row(DEVICE_TABLE, &[uuid, device]), values);
-        faults.check(read_text(&mut self.io_done, |text| {
+        read_errors.check(read_text(&mut self.io_done, |text| {
             let mut operation = "";
             for (name, value) in lines(text) {
                 match (name, value) {
@@ -246,7 +253,7 @@ impl Device {
             }
             Some(())
         }));
-        faults.check(read_text(&mut self.io_errors, |text| {
+        read_errors.check(read_text(&mut self.io_errors, |text| {
             // Sections have titles; the next section counts since the last reset.
             let (_, section) = text.split_once(CREATION_TITLE).unwrap_or_default();
             let section = section.split(TITLE).next().unwrap_or_default();

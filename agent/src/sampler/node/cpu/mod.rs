@@ -9,7 +9,7 @@ use info::CpuInfo;
 use times::CpuTimes;
 
 use super::column::{counter, gauge, table};
-use super::faults::Faults;
+use super::read_errors::ReadErrors;
 use super::{Collector, NodeOption, NodeOptions, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output, TableSpec};
@@ -33,7 +33,7 @@ pub(super) const COLLECTOR: Collector = Collector {
             devices: CpuDevices::new(options),
             isolated: Isolated::read(options),
             info: CpuInfo::is_selected(options).then(|| CpuInfo::new(options)),
-            faults: Faults::new("cpu"),
+            read_errors: ReadErrors::new("cpu"),
         }))
     },
 };
@@ -76,21 +76,20 @@ struct Cpu {
     devices: CpuDevices,
     isolated: Isolated,
     info: Option<CpuInfo>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 impl Source for Cpu {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { times, devices, isolated, info, faults } = self;
+        let Self { times, devices, isolated, info, read_errors } = self;
         if let Some(info) = info {
-            faults.check(info.read(output));
+            read_errors.check(info.read(output));
         }
         // The times are what the collector is for: without them the reading fails.
-        times.read(output)?;
-        faults.check(Ok(()));
+        read_errors.require(times.read(output))?;
         isolated.write(output);
         devices.read(output);
-        faults.finish()
+        read_errors.finish()
     }
 }
 

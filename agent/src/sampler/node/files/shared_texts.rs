@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Maximum age of a text. Rounds are at least a second apart, and take a few milliseconds.
+/// Maximum age of a text. A round takes a few milliseconds.
 const MAX_AGE: Duration = Duration::from_millis(50);
 /// Maximum number of texts of a thread.
 const MAX_TEXTS: usize = 8;

@@ -1,8 +1,8 @@
 //! Asks mounts for their usage on worker threads, so that a mount that hangs costs only itself.
 //!
-//! [Prompt](Mount::is_prompt) mounts are asked at once, without a worker: waking one costs more than
-//! all their answers. One worker asks all other mounts, one after another. When a mount does not
-//! answer in time, its worker is left to it and another worker goes on with the next mount. No
+//! [Prompt](Mount::is_prompt) mounts are asked at once, without a worker: waking one costs more
+//! than all their answers. One worker asks all other mounts, one after another. When a mount does
+//! not answer in time, its worker is left to it and another worker goes on with the next mount. No
 //! reading waits for that mount again: each takes the answer that came since the last one, if any,
 //! and then asks anew. The worker ends when its mount answers in time again.
 

@@ -9,8 +9,8 @@ use std::path::Path;
 use counters::{COUNTERS, HARDWARE_COUNTERS, Scale};
 
 use super::column::{gauge, table};
-use super::faults::Faults;
 use super::files::{Entries, Entry, KeptFile, malformed, parse};
+use super::read_errors::ReadErrors;
 use super::{Collector, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
@@ -30,7 +30,7 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let devices = Entries::new(options.sysfs("class/infiniband"), Device::new);
-        Ok(Box::new(InfiniBand { devices, faults: Faults::new("infiniband") }))
+        Ok(Box::new(InfiniBand { devices, read_errors: ReadErrors::new("infiniband") }))
     },
 };
 
@@ -63,7 +63,7 @@ const GIGABIT: f64 = 125_000_000.0;
 #[derive(Debug)]
 struct InfiniBand {
     devices: Entries<Device>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 #[derive(Debug)]
@@ -83,7 +83,7 @@ struct Port {
 
 impl Source for InfiniBand {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { devices, faults } = self;
+        let Self { devices, read_errors } = self;
         for Entry { name, kept: device, .. } in devices.list(|_| true)? {
             let mut labels = [name.as_str(); INFO_LABELS.len()];
             for (label, file) in labels.iter_mut().skip(1).zip(&mut device.info) {
@@ -92,11 +92,11 @@ impl Source for InfiniBand {
             }
             output.row(INFO_TABLE, &labels)[0] = 1.0;
             let ports = device.ports.list_if_exists(|port| port.parse::<u32>().is_ok());
-            for Entry { name: port, kept, .. } in faults.check(ports).into_iter().flatten() {
-                faults.check(kept.read(&[name, port], output));
+            for Entry { name: port, kept, .. } in read_errors.check(ports).into_iter().flatten() {
+                read_errors.check(kept.read(&[name, port], output));
             }
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 

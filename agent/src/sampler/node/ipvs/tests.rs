@@ -80,7 +80,7 @@ fn no_labels_give_one_sum() {
 }
 
 #[test]
-fn unknown_label_is_refused_with_the_settings() {
+fn unknown_label_is_rejected_with_the_settings() {
     let values = [("ipvs.backend-labels".to_owned(), "proto,colour".to_owned())].into();
     let error = NodeOptions::try_new(NodePaths::default(), values).unwrap_err().to_string();
     assert_eq!(

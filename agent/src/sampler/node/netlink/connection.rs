@@ -60,8 +60,8 @@ impl Connection {
     }
 
     /// Asks for a dump. `each` gets the payloads of messages of the type `answer`. A dump during
-    /// which devices are added or removed may lack some of them, or repeat some. Returns whether the
-    /// kernel says that this did not happen.
+    /// which devices are added or removed may lack some of them, or repeat some. Returns whether
+    /// the kernel says that this did not happen.
     pub(super) fn dump(
         &mut self,
         kinds: (u16, u16),

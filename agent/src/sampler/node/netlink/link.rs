@@ -56,8 +56,8 @@ pub(in crate::sampler::node) struct Link<'a> {
     pub(in crate::sampler::node) statistics: Statistics,
 }
 
-/// Asks for all devices. Statistics cost more than everything else. Kernels before 6.10 may repeat or
-/// leave out a device if others are added or removed during the dump.
+/// Asks for all devices. Statistics cost more than everything else. Kernels before 6.10 may repeat
+/// or leave out a device if others are added or removed during the dump.
 ///
 /// # Errors
 /// The kernel does not answer.
@@ -82,14 +82,18 @@ fn read_links(
     each: &mut dyn FnMut(&Link<'_>),
 ) -> Result<(), SourceError> {
     seen.clear();
-    for _ in 0..MAX_DUMPS {
-        let is_consistent = dump(&mut |payload| {
+    for attempt in 0..MAX_DUMPS {
+        let dumped = dump(&mut |payload| {
             if let Some(link) = Link::parse(payload).filter(|link| seen.insert(link.index)) {
                 each(&link);
             }
-        })?;
-        if is_consistent {
-            break;
+        });
+        match dumped {
+            Ok(false) => {}
+            Ok(true) => break,
+            // The first dump had nearly all devices.
+            Err(_) if attempt > 0 => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(())

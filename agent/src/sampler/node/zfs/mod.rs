@@ -11,8 +11,8 @@ use fleetgauge_proto::catalog::FamilyKind;
 use pools::Pools;
 
 use super::column::table;
-use super::faults::Faults;
 use super::files::{KeptFile, parse_existing_file};
+use super::read_errors::ReadErrors;
 use super::{Collector, NodeOptions, SourceError};
 use crate::sampler::Source;
 use crate::tables::{FoundFamily, Output};
@@ -50,7 +50,7 @@ const FILES: [(&str, &str); 11] = [
 struct Zfs {
     pools: Pools,
     files: Vec<(KeptFile, Found)>,
-    faults: Faults,
+    read_errors: ReadErrors,
 }
 
 impl Zfs {
@@ -60,19 +60,19 @@ impl Zfs {
             (KeptFile::new(directory.join(file)), Found::new(prefix))
         };
         let files = FILES.iter().map(file).collect();
-        Self { pools: Pools::new(&directory), files, faults: Faults::new("zfs") }
+        Self { pools: Pools::new(&directory), files, read_errors: ReadErrors::new("zfs") }
     }
 }
 
 impl Source for Zfs {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
         // Lists the directory: it does not exist unless the module is loaded.
-        let Self { pools, files, faults } = self;
-        pools.read(faults, output)?;
+        let Self { pools, files, read_errors } = self;
+        pools.read(read_errors, output)?;
         for (file, found) in files {
-            faults.check(read_file(file, found, output));
+            read_errors.check(read_file(file, found, output));
         }
-        faults.finish()
+        read_errors.finish()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::super::column::{gauge, unknown};
-use super::super::faults::Faults;
 use super::super::files::{Entries, Entry, KeptFile, malformed, parse, parse_existing_file};
+use super::super::read_errors::ReadErrors;
 use super::{FILES, Found, kstat};
 use crate::sampler::SourceError;
 use crate::tables::{ColumnSpec, Output};
@@ -108,14 +108,14 @@ impl Pools {
     /// Lists the directory, and reads the pools.
     pub(super) fn read(
         &mut self,
-        faults: &mut Faults,
+        read_errors: &mut ReadErrors,
         output: &mut Output,
     ) -> Result<(), SourceError> {
         let is_pool = |name: &str| FILES.iter().all(|(file, _)| *file != name);
         for Entry { name, kept: pool, .. } in self.pools.list(is_pool)? {
             pool.read_state(name, output);
-            faults.check(pool.read_io(name, output));
-            pool.read_datasets(name, &mut self.found, faults, output);
+            read_errors.check(pool.read_io(name, output));
+            pool.read_datasets(name, &mut self.found, read_errors, output);
         }
         Ok(())
     }
@@ -164,14 +164,14 @@ impl Pool {
         &mut self,
         pool: &str,
         found: &mut Found,
-        faults: &mut Faults,
+        read_errors: &mut ReadErrors,
         output: &mut Output,
     ) {
         // The directory also has files that are not pools.
         let datasets = self.datasets.list(|name| name.starts_with("objset-"));
         for Entry { kept: file, .. } in datasets.into_iter().flatten() {
             let read = |text: &str| read_dataset(text, pool, found, output);
-            faults.check(parse_existing_file(file, read));
+            read_errors.check(parse_existing_file(file, read));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::SourceError;
 
 /// What a reading of a collector finds broken, and the log lines about it.
 #[derive(Debug)]
-pub(super) struct Faults {
+pub(super) struct ReadErrors {
     collector: &'static str,
     /// The first error of the reading.
     first: Option<SourceError>,
@@ -16,8 +16,8 @@ pub(super) struct Faults {
     is_incomplete: bool,
 }
 
-impl Faults {
-    /// Creates the faults of the collector with this name.
+impl ReadErrors {
+    /// Creates the read errors of the collector with this name.
     pub(super) const fn new(collector: &'static str) -> Self {
         Self { collector, first: None, has_read: false, is_incomplete: false }
     }
@@ -36,6 +36,18 @@ impl Faults {
                 None
             }
         }
+    }
+
+    /// Returns what was read. An error ends the reading: what was found before is forgotten.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub(super) fn require<T>(&mut self, read: Result<T, SourceError>) -> Result<T, SourceError> {
+        self.has_read = read.is_ok();
+        if read.is_err() {
+            self.first = None;
+        }
+        read
     }
 
     /// Adds an error.
@@ -74,13 +86,13 @@ mod tests {
     fn first_error_is_logged_once_until_nothing_is_broken() {
         let log = Log::default();
         let _guard = log.install();
-        let mut faults = Faults::new("nvme");
+        let mut read_errors = ReadErrors::new("nvme");
         let mut read = |devices: &[Result<u8, &str>]| {
             for device in devices {
-                let checked = faults.check(device.map_err(SourceError::new));
+                let checked = read_errors.check(device.map_err(SourceError::new));
                 assert_eq!(checked, device.ok());
             }
-            faults.finish()
+            read_errors.finish()
         };
         for _ in 0..2 {
             assert_eq!(read(&[Ok(1), Err("first"), Err("second"), Ok(2)]), Ok(()));
@@ -100,9 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn error_that_ends_a_reading_leaves_nothing_for_the_next() {
+        let log = Log::default();
+        let _guard = log.install();
+        let mut read_errors = ReadErrors::new("cpu");
+        read_errors.check::<()>(Err(SourceError::new("cpuinfo")));
+        let stat = SourceError::new("stat");
+        assert_eq!(read_errors.require::<()>(Err(stat.clone())), Err(stat));
+        assert_eq!(read_errors.finish(), Ok(()));
+        assert!(log.lines().is_empty(), "{:?}", log.lines());
+    }
+
+    #[test]
     fn removed_device_is_no_error() {
-        let mut faults = Faults::new("nvme");
-        assert_eq!(faults.check::<()>(Err(SourceError::NothingFound)), None);
-        assert_eq!(faults.finish(), Ok(()));
+        let mut read_errors = ReadErrors::new("nvme");
+        assert_eq!(read_errors.check::<()>(Err(SourceError::NothingFound)), None);
+        assert_eq!(read_errors.finish(), Ok(()));
     }
 }
