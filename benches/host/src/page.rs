@@ -94,8 +94,8 @@ impl Results {
         let command: Vec<_> = command.chain(arguments.iter().map(String::as_str)).collect();
         format!(
             "# Cost on a host, compared with node_exporter\n\n\
-             Measured on {date} with {machine}. `fleetgauge-host-cost` wrote this page. Do not \
-             edit it; run again:\n\n\
+             Measured on {date} with {machine}.\n\
+             `fleetgauge-host-cost` wrote this page. Do not edit it; run again:\n\n\
              ```\n\
              apt-get install prometheus-node-exporter strace\n\
              {command}\n\
