@@ -14,7 +14,12 @@ use crate::config::ScrapeSettings;
 use crate::tables::Output;
 
 /// Samples that the agent has for each exporter.
-pub(super) const OWN_NAMES: &[&str] = &["up", "scrape_duration_seconds", "scrape_samples_scraped"];
+pub(super) const OWN_NAMES: &[&str] = &[UP, DURATION, SAMPLES_SCRAPED, SAMPLES_LEFT_OUT, FAILURES];
+pub(super) const UP: &str = "up";
+pub(super) const DURATION: &str = "scrape_duration_seconds";
+pub(super) const SAMPLES_SCRAPED: &str = "scrape_samples_scraped";
+pub(super) const SAMPLES_LEFT_OUT: &str = "scrape_samples_left_out_total";
+pub(super) const FAILURES: &str = "scrape_failures_total";
 
 /// An exporter: its connection, and what its last page contained.
 #[derive(Debug)]
@@ -86,6 +91,11 @@ impl Exporter {
     /// Returns the samples of the last page, if the last scrape succeeded.
     pub(super) const fn output(&self) -> &Output {
         &self.output
+    }
+
+    /// Returns the number of samples of the last page that are left out.
+    pub(super) fn samples_left_out(&self) -> usize {
+        self.left_out().samples + self.output.samples_left_out()
     }
 
     /// Returns what the last page has that the protocol cannot carry.

@@ -36,15 +36,14 @@ impl ScrapeLog {
                 if failed_before {
                     info!(job, instance, "scrape recovered");
                 }
-                let left_out = exporter.left_out();
-                let (of_page, of_output) = (left_out.samples, exporter.output().samples_left_out());
-                let leaves_out = of_page + of_output > 0;
+                let (left_out, samples) = (exporter.left_out(), exporter.samples_left_out());
+                let leaves_out = samples > 0;
                 if leaves_out && !self.leaves_out {
-                    let cause = match of_page {
+                    let cause = match left_out.samples {
                         0 => "another sample has the same name and labels, or another type",
                         _ => left_out.cause,
                     };
-                    warn!(job, instance, samples = of_page + of_output, cause, "samples left out");
+                    warn!(job, instance, samples, cause, "samples left out");
                 }
                 self.leaves_out = leaves_out;
             }

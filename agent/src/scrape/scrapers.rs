@@ -1,23 +1,42 @@
 //! All scraped exporters: their samples, and the metrics about scrapes.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fleetgauge_proto::catalog::FamilyKind;
 use tokio::time::timeout;
 
-use super::exporter::{OWN_NAMES, Scraped, relabel};
+use super::exporter::{
+    DURATION, FAILURES, SAMPLES_LEFT_OUT, SAMPLES_SCRAPED, Scraped, UP, relabel,
+};
 use super::relabel::Relabel;
 use super::sample_order::{SampleOrder, What};
 use super::scraper::Scraper;
 use crate::config::ScrapeSettings;
 use crate::tables::{FoundFamily, Output, TableState};
 
-/// Help texts of the samples in [`OWN_NAMES`], in the same order.
-const HELP: [&str; 3] = [
-    "Whether the last scrape of the exporter succeeded and is reported: 1 for yes, 0 for no.",
-    "Time that the last scrape took.",
-    "Samples on the page of the last scrape; 0 if it failed.",
+/// A metric about the scrapes of an exporter: name, type and help.
+type Metric = (&'static str, FamilyKind, &'static str);
+
+const GAUGES: [Metric; 3] = [
+    (
+        UP,
+        FamilyKind::Gauge,
+        "Whether the last scrape of the exporter succeeded and is reported: 1 for yes, 0 for no.",
+    ),
+    (DURATION, FamilyKind::Gauge, "Time that the last scrape took."),
+    (SAMPLES_SCRAPED, FamilyKind::Gauge, "Samples on the page of the last scrape; 0 if it failed."),
 ];
+const LEFT_OUT: Metric = (
+    SAMPLES_LEFT_OUT,
+    FamilyKind::CounterAsNamed,
+    "Samples that were left out, because they exceed a limit or contradict another sample.",
+);
+const FAILED: Metric = (
+    FAILURES,
+    FamilyKind::CounterAsNamed,
+    "Scrapes that failed, by reason. Only reasons that have occurred.",
+);
 
 /// The scraped exporters of an agent.
 ///
@@ -37,6 +56,10 @@ struct Target {
     relabel: Relabel,
     /// How the last scrape ended; `None` before the first has ended.
     last: Option<Scraped>,
+    /// Samples that were left out.
+    samples_left_out: u64,
+    /// Number of failed scrapes, by [`ScrapeError::reason`](super::ScrapeError::reason).
+    failures: BTreeMap<&'static str, u64>,
 }
 
 impl Scrapers {
@@ -45,6 +68,8 @@ impl Scrapers {
             relabel: relabel(settings),
             scraper: Scraper::new(settings.clone()),
             last: None,
+            samples_left_out: 0,
+            failures: BTreeMap::new(),
         };
         Self { targets: settings.iter().map(target).collect(), ..Self::default() }
     }
@@ -115,8 +140,14 @@ impl Scrapers {
             let Some(exporter) = target.scraper.join(round).await else { continue };
             let source = first + 1 + index;
             match &exporter.scraped().result {
-                Ok(_) => state.set(source, exporter.output()),
-                Err(_) => state.clear(source),
+                Ok(_) => {
+                    target.samples_left_out += exporter.samples_left_out() as u64;
+                    state.set(source, exporter.output());
+                }
+                Err(error) => {
+                    *target.failures.entry(error.reason()).or_default() += 1;
+                    state.clear(source);
+                }
             }
             target.last = Some(exporter.scraped().clone());
         }
@@ -124,34 +155,51 @@ impl Scrapers {
 
     fn write_status(&mut self, is_left_out: impl Fn(usize) -> bool) {
         let Self { targets, status, status_order: order } = self;
+        let mut key = Vec::new();
         status.begin();
         order.begin(status);
-        for (index, Target { relabel, last, .. }) in targets.iter().enumerate() {
-            let Some(scraped) = last else { continue };
-            let values = values(scraped, is_left_out(index));
-            for ((name, help), value) in OWN_NAMES.iter().zip(HELP).zip(values) {
-                if order.add(&index.to_le_bytes(), What::Sample, status) {
+        for (index, target) in targets.iter().enumerate() {
+            target.for_each_metric(is_left_out(index), |(name, kind, help), reason, value| {
+                key.clear();
+                key.extend_from_slice(&index.to_le_bytes());
+                key.extend_from_slice(name.as_bytes());
+                key.extend_from_slice(reason.unwrap_or_default().as_bytes());
+                if order.add(&key, What::Sample, status) {
                     status.repeat(value);
                 } else {
-                    let labels: Vec<_> = relabel.added().collect();
-                    let family = FoundFamily { name, kind: FamilyKind::Gauge, help };
-                    status.sample(family, &labels, value);
+                    let reason = reason.map(|reason| ("reason", reason));
+                    let labels: Vec<_> = target.relabel.added().chain(reason).collect();
+                    status.sample(FoundFamily { name, kind, help }, &labels, value);
                 }
-            }
+            });
         }
         order.finish();
         status.finish();
     }
 }
 
-/// Returns the values of the samples in [`OWN_NAMES`]. A page that is left out keeps its number of
-/// samples, which tells why.
-#[expect(clippy::cast_precision_loss, reason = "samples and microseconds are far below 2^53")]
-fn values(Scraped { result, duration }: &Scraped, is_left_out: bool) -> [f64; 3] {
-    // Finer digits are noise that reports would have to carry.
-    let seconds = duration.as_micros() as f64 / 1e6;
-    let samples = result.as_ref().map_or(0, |samples| *samples);
-    [f64::from(u8::from(result.is_ok() && !is_left_out)), seconds, samples as f64]
+impl Target {
+    /// Calls `each` with the metrics about its scrapes: the metric, the label `reason` and the
+    /// value. A page that is left out keeps its number of samples, which tells why.
+    #[expect(clippy::cast_precision_loss, reason = "samples and microseconds are far below 2^53")]
+    fn for_each_metric(
+        &self,
+        is_left_out: bool,
+        mut each: impl FnMut(Metric, Option<&'static str>, f64),
+    ) {
+        let Some(Scraped { result, duration }) = &self.last else { return };
+        let up = f64::from(u8::from(result.is_ok() && !is_left_out));
+        // Finer digits are noise that reports would have to carry.
+        let seconds = duration.as_micros() as f64 / 1e6;
+        let samples = result.as_ref().map_or(0, |samples| *samples) as f64;
+        for (metric, value) in GAUGES.into_iter().zip([up, seconds, samples]) {
+            each(metric, None, value);
+        }
+        each(LEFT_OUT, None, self.samples_left_out as f64);
+        for (reason, count) in &self.failures {
+            each(FAILED, Some(reason), *count as f64);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -42,10 +42,18 @@ impl Fixture {
         exporters.map(|source| self.state.found_lines(source)).collect()
     }
 
-    /// Returns the samples about scrapes, without those about durations.
+    /// Returns the gauges about scrapes, without those about durations.
     fn status(&self) -> Vec<String> {
         let mut lines = exposition::lines(&[], &self.scrapers.status);
         lines.retain(|line| !line.starts_with("scrape_duration_seconds{"));
+        lines.retain(|line| !line.contains("_total{"));
+        lines
+    }
+
+    /// Returns the counters about scrapes.
+    fn counters(&self) -> Vec<String> {
+        let mut lines = exposition::lines(&[], &self.scrapers.status);
+        lines.retain(|line| line.contains("_total{"));
         lines
     }
 }
@@ -111,6 +119,31 @@ async fn left_out_samples_are_logged_once_with_their_number() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("samples=2 cause=\"the agent itself has"), "{lines:?}");
     assert_eq!(fixture.status(), status(1, 3));
+}
+
+#[tokio::test]
+async fn failures_and_left_out_samples_are_counted() {
+    let mut fake = FakeExporter::start(page("up 5\na 1\na 2\n")).await;
+    let mut fixture = Fixture::new(&[fake.settings()]);
+    let left_out =
+        |count| line("scrape_samples_left_out_total 0").replace(" 0", &format!(" {count}"));
+    let failed = |reason, count| {
+        format!(
+            "scrape_failures_total{{instance=\"here\",job=\"test\",reason=\"{reason}\"}} {count}"
+        )
+    };
+    for round in 1..=2 {
+        fixture.round(LONG).await;
+        assert_eq!(fixture.counters(), [left_out(2 * round)]);
+    }
+    fake.set_answer(page("x\n"));
+    for round in 1..=2 {
+        fixture.round(LONG).await;
+        assert_eq!(fixture.counters(), [failed("bad_line", round), left_out(4)]);
+    }
+    fake.stop().await;
+    fixture.round(LONG).await;
+    assert_eq!(fixture.counters(), [failed("bad_line", 2), failed("connect", 1), left_out(4)]);
 }
 
 #[tokio::test]
@@ -192,15 +225,15 @@ async fn exporters_do_not_affect_each_other() {
 
 #[tokio::test]
 async fn exporter_whose_series_are_left_out_is_down() {
-    let fake = FakeExporter::start(page("a 1\nb 2\nc 3\nd 4\ne 5\nf 6\ng 7\n")).await;
+    let fake = FakeExporter::start(page("a 1\nb 2\nc 3\nd 4\ne 5\nf 6\ng 7\nh 8\ni 9\n")).await;
     let settings = ScrapeSettings { interval: Duration::from_millis(1), ..fake.settings() };
     let tables = table_set([], &[]).unwrap();
     let mut sampler = Sampler::with_exporters(&tables, Vec::new(), &[settings]);
-    for (max_series, series, up) in [(10, 10, 1.0), (9, 3, 0.0), (9, 3, 0.0), (10, 10, 1.0)] {
+    for (max_series, series, up) in [(13, 13, 1.0), (12, 4, 0.0), (12, 4, 0.0), (13, 13, 1.0)] {
         let limits = Limits { max_series, ..Limits::default() };
         let values = sampler.sample(LONG, &limits).await.values;
         let [.., samples, last] = *values else { panic!("{values:?}") };
-        assert_eq!((values.len(), samples, last), (series, 7.0, up), "{max_series}");
+        assert_eq!((values.len(), samples, last), (series, 9.0, up), "{max_series}");
     }
 }
 

@@ -10,15 +10,19 @@ use counters::{COUNTERS, HARDWARE_COUNTERS, Scale};
 
 use super::column::{gauge, table};
 use super::files::{Entries, Entry, KeptFile, malformed, parse};
+use super::filter::Filter;
 use super::read_errors::ReadErrors;
-use super::{Collector, SourceError};
+use super::{Collector, NodeOption, OptionKind, SourceError};
 use crate::sampler::Source;
 use crate::tables::{ColumnSpec, Output};
 
 pub(super) const COLLECTOR: Collector = Collector {
     name: "infiniband",
     by_default: true,
-    options: &[],
+    options: &[
+        NodeOption { name: INCLUDE, kind: OptionKind::Pattern, default: "" },
+        NodeOption { name: EXCLUDE, kind: OptionKind::Pattern, default: "" },
+    ],
     tables: |_| {
         let port_labels = &["device", "port"];
         vec![
@@ -30,9 +34,13 @@ pub(super) const COLLECTOR: Collector = Collector {
     },
     create: |options| {
         let devices = Entries::new(options.sysfs("class/infiniband"), Device::new);
-        Ok(Box::new(InfiniBand { devices, read_errors: ReadErrors::new("infiniband") }))
+        let read_errors = ReadErrors::new("infiniband");
+        Ok(Box::new(InfiniBand { filter: options.filter(INCLUDE, EXCLUDE), devices, read_errors }))
     },
 };
+
+const INCLUDE: &str = "infiniband.device-include";
+const EXCLUDE: &str = "infiniband.device-exclude";
 
 /// Index of the table with the columns [`INFO`].
 const INFO_TABLE: usize = 0;
@@ -62,6 +70,7 @@ const GIGABIT: f64 = 125_000_000.0;
 
 #[derive(Debug)]
 struct InfiniBand {
+    filter: Filter,
     devices: Entries<Device>,
     read_errors: ReadErrors,
 }
@@ -83,8 +92,8 @@ struct Port {
 
 impl Source for InfiniBand {
     fn read(&mut self, output: &mut Output) -> Result<(), SourceError> {
-        let Self { devices, read_errors } = self;
-        for Entry { name, kept: device, .. } in devices.list(|_| true)? {
+        let Self { filter, devices, read_errors } = self;
+        for Entry { name, kept: device, .. } in devices.list(|name| filter.selects(name))? {
             let mut labels = [name.as_str(); INFO_LABELS.len()];
             for (label, file) in labels.iter_mut().skip(1).zip(&mut device.info) {
                 // Each driver has only some of them.

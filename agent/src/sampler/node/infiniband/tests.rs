@@ -1,7 +1,7 @@
 //! Tests of the `InfiniBand` collector.
 
 use super::*;
-use crate::sampler::node::testing::Fixture;
+use crate::sampler::node::testing::{Fixture, Reader};
 
 fn add_device(fixture: &Fixture, device: &str) -> String {
     let directory = format!("sys/class/infiniband/{device}");
@@ -42,6 +42,21 @@ fn device_and_port_are_read_and_missing_counters_are_absent() {
         format!("node_infiniband_state_id{labels} 4"),
     ];
     assert_eq!(fixture.samples(&COLLECTOR), expected);
+}
+
+#[test]
+fn only_selected_devices_are_read() {
+    let fixture = Fixture::new();
+    add_device(&fixture, "mlx4_0");
+    add_device(&fixture, "mlx5_0");
+    for (option, devices) in [(INCLUDE, ["mlx4_0"]), (EXCLUDE, ["mlx5_0"])] {
+        let mut reader = Reader::new(&COLLECTOR, &fixture.options_with(&[(option, "^mlx4")]));
+        let samples = reader.samples();
+        let info = samples.iter().filter(|sample| sample.starts_with("node_infiniband_info"));
+        let info: Vec<_> = info.collect();
+        assert_eq!(info.len(), devices.len(), "{option}");
+        assert!(info[0].contains(devices[0]), "{option}: {info:?}");
+    }
 }
 
 #[test]
