@@ -45,10 +45,9 @@ pub(crate) fn read(page: Vec<page::Family>) -> Page {
     page.into_iter().map(family).collect()
 }
 
-/// Returns the page of these families. A counter that is named as is `x_total` is shown as the
-/// counter
-/// `x`, with the samples of a family of kind 2 if there is one. In OpenMetrics it has no type if
-/// another family has a name of that counter.
+/// Returns the page of these families, without those that have no samples. A counter that is named
+/// as is `x_total` is shown as the counter `x`, with the samples of a family of kind 2 if there is
+/// one. In OpenMetrics it has no type if another family has a name of that counter.
 pub(crate) fn page_of(mut families: Vec<(&DeclaredFamily, Samples)>, openmetrics: bool) -> Page {
     families.sort_by_key(|(family, _)| family.kind);
     let counters: BTreeSet<_> = families
@@ -74,6 +73,7 @@ pub(crate) fn page_of(mut families: Vec<(&DeclaredFamily, Samples)>, openmetrics
         let (name, heading) = heading(counter.as_ref().unwrap_or(family), openmetrics);
         page.entry(name).or_insert(heading).samples.append(&mut samples);
     }
+    page.retain(|_, family| !family.samples.is_empty());
     page
 }
 
