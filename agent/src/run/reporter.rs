@@ -263,7 +263,8 @@ impl Reporter {
             SessionEnd::Lost(Lost::Client(error @ ClientError::PinnedLabel(_))) => {
                 Failure::permanent(
                     error,
-                    "pin another label in the collector's credentials, or report no series with this one",
+                    "pin another label in the collector's credentials, or report no series with \
+                     this one",
                 )
             }
             SessionEnd::Lost(Lost::Client(error @ ClientError::OverLimit { .. })) => {

@@ -61,8 +61,8 @@ impl Results {
             return String::new();
         }
         format!(
-            "- **Forwarding a page**: an exporter's page of {SERIES} series, of which one in \
-             {CHANGED_SHARE} changes from\n  page to page, served on loopback. Three agents with \
+            "- **Forwarding a page**: an exporter's page of {SERIES} series. One in \
+             {CHANGED_SHARE} of them changes from\n  page to page, served on loopback. Three agents with \
              `--metrics basic` run at the same time: one\n  without the exporter, one with a plain \
              page, one with gzip. The figures are the differences to the\n  first one over {pages} \
              pages a round.\n"

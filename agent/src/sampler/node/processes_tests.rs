@@ -80,7 +80,7 @@ fn broken_files_and_missing_limits_are_errors() {
 fn more_threads_than_the_limit_cost_only_their_states() {
     let fixture = host();
     let options = fixture.options();
-    // Directories 1, 3, 4, 20, of which 4 has ended, and threads 21, 22.
+    // Directories 1, 3, 4, 20, and threads 21, 22. Process 4 has ended.
     for (max, expected) in [(3, None), (4, Some(6)), (5, Some(10))] {
         let mut source = Processes::new(&options, max);
         let tables = (COLLECTOR.tables)(&options);

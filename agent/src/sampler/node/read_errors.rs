@@ -1,4 +1,4 @@
-//! Broken devices, files and lines, each of which costs only its own series.
+//! Broken devices, files and lines: each costs only its own series.
 
 use tracing::{info, warn};
 

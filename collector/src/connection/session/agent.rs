@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use fleetgauge_proto::limits::MIN_INTERVAL_MS;
 use fleetgauge_proto::message::{Hello, Report, Rows};
-use fleetgauge_proto::{AgentId, Catalog, Code, Fingerprint, Frame, Kind, StaticLabels, Violation};
+use fleetgauge_proto::{AgentId, Catalog, Code, Fingerprint, Frame, StaticLabels, Violation};
 
+use super::rate_limits::RateLimits;
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
-use crate::clock::{MICROS, Millis};
+use crate::clock::Millis;
 use crate::config::Config;
 use crate::exposition::write_labels;
-use crate::limits::leaky_bucket::LeakyBucket;
 use crate::peers::handle::{ConnectionHandle, HelloInfo};
 use crate::peers::refusal::Refusal;
 use crate::registry::{
@@ -19,13 +19,6 @@ use crate::registry::{
 };
 use crate::state::CollectorState;
 use crate::telemetry::log_limiter::log_if;
-
-/// Maximum burst of frames, in report intervals. Bursts are allowed because frames that a frozen
-/// collector or a network failure has delayed arrive at once.
-const BURST_INTERVALS: Millis = 20;
-
-/// A second of the rate limits' clock.
-const SECOND: u64 = 1_000 * MICROS;
 
 /// Maximum family names in a log line. A catalog can have a thousand, of 200 bytes each.
 const FAMILIES_NAMED: usize = 3;
@@ -51,10 +44,7 @@ pub(super) struct Agent {
     pub(super) missing: u16,
     /// Sequence number of the last Report; unused before it.
     pub(super) sequence: u64,
-    /// Rate limit of the agent's frames; its level is in microseconds.
-    sent: LeakyBucket,
-    /// Rate limit of row changes; its level is in microseconds.
-    changed: LeakyBucket,
+    pub(super) rate_limits: RateLimits,
     /// A challenge is pending. The agent's next frame is the answer.
     pub(super) challenged: bool,
 }
@@ -110,8 +100,7 @@ impl Agent {
             pending: Some(Box::new(values)),
             missing,
             sequence: 0,
-            sent: LeakyBucket::default(),
-            changed: LeakyBucket::default(),
+            rate_limits: RateLimits::default(),
             challenged: false,
         })
     }
@@ -167,29 +156,6 @@ impl Agent {
         handle.reported() + timeout
     }
 
-    /// Charges a frame to the rate limit. A Catalog costs as much as all Reports of an interval.
-    pub(super) fn charge_frame(
-        &mut self,
-        kind: Kind,
-        now: Millis,
-        handle: &ConnectionHandle,
-        collector: &CollectorState,
-    ) -> Result<(), Refusal> {
-        let interval_ms = Millis::from(handle.hello().interval_ms);
-        let reports = collector.config.bounds.reports_per_interval;
-        let interval = interval_ms * MICROS;
-        let cost = if kind == Kind::Catalog { interval } else { interval / reports };
-        if self.sent.try_pour(now * MICROS, cost, BURST_INTERVALS * interval) {
-            return Ok(());
-        }
-        let burst = reports * BURST_INTERVALS;
-        let detail = format!(
-            "too many frames; the last was of kind {kind}. The limit is {reports} per \
-             {interval_ms} ms, and {burst} in a burst; a Catalog counts as {reports}"
-        );
-        Err(Refusal { detail, ..Refusal::of(Code::TooManyReports) })
-    }
-
     /// Handles a Catalog frame.
     pub(super) fn declare(
         &mut self,
@@ -240,34 +206,14 @@ impl Agent {
             return Ok(());
         }
         let mut pending = self.take_pending(collector)?;
-        self.charge_rows(pending.changed_rows(&rows.changes), now, collector)?;
+        let changed = pending.changed_rows(&rows.changes);
+        self.rate_limits.charge_rows(changed, now, &collector.config.bounds)?;
         let limits = &collector.config.bounds.limits;
         let changed = collector.registry.change_rows(&mut pending, &rows.changes, limits);
         changed.map_err(not_changed)?;
         check_page(pending.page_bytes(&self.labels()), &collector.config)?;
         self.pending = Some(pending);
         Ok(())
-    }
-
-    /// Charges added and removed rows to their rate limit. Bursts are allowed because an agent adds
-    /// all its rows when it connects.
-    fn charge_rows(
-        &mut self,
-        changed: usize,
-        now: Millis,
-        collector: &CollectorState,
-    ) -> Result<(), Refusal> {
-        let max = collector.config.bounds.row_changes_per_second;
-        let burst = u64::from(collector.config.bounds.limits.max_series);
-        let cost = cost_of_rows(changed as u64, max);
-        if self.changed.try_pour(now * MICROS, cost, cost_of_rows(burst, max)) {
-            return Ok(());
-        }
-        let detail = format!(
-            "too many row changes: the limit is {max} per second, and {burst} in a burst; each \
-             added or removed row counts"
-        );
-        Err(Refusal { detail, ..Refusal::of(Code::TooManyRowChanges) })
     }
 
     /// Takes the pending values, or a copy of the current ones.
@@ -353,11 +299,6 @@ impl Agent {
     }
 }
 
-/// Returns the cost of changed rows in microseconds, if `max` per second are allowed.
-fn cost_of_rows(rows: u64, max: u64) -> u64 {
-    rows.saturating_mul(SECOND) / max
-}
-
 fn not_changed(why: ChangeError) -> Refusal {
     match why {
         ChangeError::Violation(violation) => Refusal::from(violation),
@@ -387,17 +328,4 @@ fn check_page(bytes: usize, config: &Config) -> Result<(), Refusal> {
         return Err(Refusal { detail, ..Refusal::of(Code::PageTooLarge) });
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The cost of one row was once rounded down to whole microseconds.
-    #[test]
-    fn rows_are_not_cheaper_than_their_rate_allows() {
-        assert_eq!(cost_of_rows(700_000, 700_000), SECOND);
-        assert_eq!(cost_of_rows(1_000_000, 1_000_000), SECOND);
-        assert_eq!(cost_of_rows(50_000, 300), 50_000 * SECOND / 300);
-    }
 }

@@ -41,7 +41,9 @@ impl Session {
             },
             State::Open(agent) => {
                 if !answers {
-                    agent.charge_frame(kind, now, &self.handle, &self.collector)?;
+                    let interval_ms = Millis::from(self.handle.hello().interval_ms);
+                    let bounds = &self.collector.config.bounds;
+                    agent.rate_limits.charge_frame(kind, now, interval_ms, bounds)?;
                 }
                 match kind {
                     Kind::Report => self.report(&Report::decode(frame.payload)?, now),

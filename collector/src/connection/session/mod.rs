@@ -18,6 +18,7 @@
 mod agent;
 mod claim;
 mod frames;
+mod rate_limits;
 mod unfinished;
 
 use std::sync::Arc;
