@@ -337,7 +337,7 @@ class Agent:
 
     def send_report(self, connection, reporter):
         self.sequence += 1
-        self.unix_ms = max(self.unix_ms + 1, round((time.monotonic() + self.clock_offset) * 1000))
+        self.unix_ms = max(self.unix_ms + 2, round((time.monotonic() + self.clock_offset) * 1000))
         for kind, payload in reporter.frames(self.sequence, self.unix_ms, self.sampler.sample()):
             connection.send(kind, payload)
             log(f"{NAMES[kind]} {self.sequence} sent: {len(payload)} bytes")

@@ -66,6 +66,8 @@ fn main() -> anyhow::Result<()> {
                 }
                 Event::Rejected { text, .. } => anyhow::bail!("rejected: {text}"),
                 Event::Pong { .. } => {}
+                // Only of an agent that keeps a log.
+                Event::Acknowledged { .. } | Event::Resend { .. } => {}
             }
         }
     }

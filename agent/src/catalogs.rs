@@ -6,7 +6,7 @@ use fleetgauge_proto::frame::HEADER_LEN;
 use fleetgauge_proto::limits::MAX_CATALOGS;
 use fleetgauge_proto::message;
 use fleetgauge_proto::rows::TableRows;
-use fleetgauge_proto::{Catalog, Fingerprint, Limits, Violation, catalog};
+use fleetgauge_proto::{Catalog, Fingerprint, Limits, Violation, catalog, stream};
 
 /// The catalogs of an agent, by slot. A clone shares them, so that simulated agents with the same
 /// catalogs hold them once.
@@ -102,6 +102,14 @@ impl Catalogs {
         &self.0.tables
     }
 
+    /// Returns the memory that they take, in bytes, apart from their label names.
+    pub(crate) fn bytes(&self) -> usize {
+        let frames =
+            self.by_slot().iter().map(|catalog| size_of_val(catalog) + catalog.frame.len());
+        let tables = self.tables().iter().map(|table| size_of_val(table) + table.decimals.len());
+        frames.sum::<usize>() + tables.sum::<usize>()
+    }
+
     /// Returns an empty row set for every table: the rows of an agent without row labels.
     #[must_use]
     pub fn no_rows(&self) -> Vec<Arc<TableRows>> {
@@ -114,6 +122,16 @@ impl EncodedCatalog {
     #[must_use]
     pub const fn frame(&self) -> &[u8] {
         &self.frame
+    }
+
+    /// Appends the Catalog frame for [`stream::REPLAY`].
+    pub(crate) fn push_replay_frame(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.frame);
+        // The stream is the first field of the payload, and takes one byte here as well.
+        if let Some(first) = out.get_mut(start + HEADER_LEN) {
+            *first = stream::REPLAY as u8;
+        }
     }
 
     /// Returns the fingerprint for Hello.

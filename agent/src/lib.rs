@@ -11,7 +11,8 @@
 //! | [`scrape`] | Reads the metrics of other programs on the host |
 //! | [`schedule`], [`backoff`], [`retry_log`] | When to sample, to reconnect and to log a failure |
 //! | [`client`], [`profile`], [`catalogs`] | The agent's side of the protocol, without I/O |
-//! | [`tls`] | TLS files and errors |
+//! | [`report_log`] | Reports that the collector has not acknowledged |
+//! | [`tls`] | TLS settings and errors |
 //!
 //! The agent keeps only the newest sample. An unreachable collector costs it neither memory nor
 //! disk space, and missed samples are not sent later.
@@ -24,6 +25,7 @@ pub mod config;
 pub mod identity;
 pub mod metrics;
 pub mod profile;
+pub mod report_log;
 pub mod retry_log;
 pub mod run;
 pub mod sampler;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fleetgauge_proto::limits::{MAX_INTERVAL_MS, MIN_INTERVAL_MS};
-use fleetgauge_proto::message::{Hello, Label, Message, Secret};
-use fleetgauge_proto::{AgentId, StaticLabels, VERSION};
+use fleetgauge_proto::message::{Extension, Hello, Label, Message, Secret};
+use fleetgauge_proto::{AgentId, StaticLabels, VERSION, capability};
 
 use crate::catalogs::{Catalogs, EncodedCatalog};
 use crate::identity::Nonces;
@@ -34,13 +34,17 @@ impl Profile {
         interval.clamp(MIN_INTERVAL_MS, MAX_INTERVAL_MS)
     }
 
-    /// Returns the Hello message.
-    pub(crate) fn hello<'a>(&'a self, credential: Option<Secret<'a>>) -> Message<'a> {
+    /// Returns the Hello message, with the extension of the log if the agent keeps one.
+    pub(crate) fn hello<'a>(
+        &'a self,
+        credential: Option<Secret<'a>>,
+        log: Option<Extension<'a>>,
+    ) -> Message<'a> {
         let catalogs = self.catalogs.by_slot().iter().map(EncodedCatalog::fingerprint);
         Message::Hello(Hello {
             min_version: VERSION,
             max_version: VERSION,
-            capabilities: 0,
+            capabilities: if log.is_some() { capability::LOG } else { 0 },
             agent_id: self.id.as_str(),
             host_nonce: self.nonces.host,
             process_nonce: self.nonces.process,
@@ -49,7 +53,7 @@ impl Profile {
             agent_version: self.agent_version,
             catalogs: catalogs.collect(),
             credential,
-            extensions: Vec::new(),
+            extensions: log.into_iter().collect(),
         })
     }
 }

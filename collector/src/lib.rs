@@ -17,6 +17,7 @@ pub mod http;
 pub mod limits;
 pub mod peers;
 pub mod registry;
+pub mod remote_write;
 pub mod roster;
 mod server;
 pub mod state;
@@ -47,6 +48,7 @@ pub use config::Config;
 pub use server::{BindError, Listeners};
 
 use http::HttpState;
+use remote_write::RemoteWriteTasks;
 use server::roster_saver::RosterSaver;
 use server::runtime::ConnectionRuntime;
 use server::{accept, reload, roster_ticker, shutdown, ticker};
@@ -97,6 +99,7 @@ pub async fn run_reloading(
     background.spawn(ticker::run(Arc::clone(&collector), watchdog));
     background.spawn(roster_ticker::run(Arc::clone(&collector)));
     background.spawn(reload::watch(Arc::clone(&collector), reload));
+    let remote_write = RemoteWriteTasks::start(&collector);
     let stop_saving = CancellationToken::new();
     let saving = saver.start(&stop_saving);
 
@@ -104,6 +107,7 @@ pub async fn run_reloading(
     shutdown.await;
     notify::stopping(shutdown::longest(&collector.config));
     shutdown::drain(&collector, &stop_accepting).await;
+    shutdown::stop_remote_write(&collector, remote_write).await;
     shutdown::save_roster(&collector, &stop_saving, saving).await;
     shutdown::stop_http(&stop_http, serving).await;
     Ok(())

@@ -22,6 +22,7 @@ use crate::peers::challenges::Challenges;
 use crate::peers::close_reason::CloseReason;
 use crate::peers::handle::{ConnectionHandle, Signal};
 use crate::registry::Registry;
+use crate::remote_write::Forwarder;
 use crate::roster::Roster;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log_limiter::{Kind, log_if};
@@ -52,6 +53,8 @@ pub struct CollectorState {
     pub challenges: Challenges,
     /// The collector's own metrics and the rate limiter of its log.
     pub telemetry: Telemetry,
+    /// Forwards reports to engines; `None` without destinations.
+    pub forwarder: Option<Forwarder>,
     /// Tasks of all connections.
     pub tasks: TaskTracker,
     draining: AtomicBool,
@@ -73,6 +76,7 @@ impl CollectorState {
             versions: AgentVersions::default(),
             challenges: Challenges::default(),
             telemetry: Telemetry::new(metrics),
+            forwarder: Forwarder::new(&config.remote_write, metrics),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             config,
@@ -118,6 +122,10 @@ impl CollectorState {
         self.registry.leave_after(id, handle.session(), || {
             let interval_ms = handle.hello().interval_ms;
             self.roster.departed(id, interval_ms, reason, self.clock.moment());
+            if let Some(forwarder) = &self.forwarder {
+                let interval = Duration::from_millis(interval_ms.into());
+                forwarder.left(id, interval, reason.was_asked_to_leave());
+            }
         })
     }
 

@@ -6,7 +6,7 @@
 use ::wincode::config::{self, Configuration};
 use fleetgauge_proto::message::{Hello, Label};
 use fleetgauge_proto::{
-    Accept, AgentId, Code, FrameBuffer, Message, StaticLabels, VERSION, Violation, limits,
+    Accept, AgentId, Code, FrameBuffer, Message, StaticLabels, Streams, VERSION, Violation, limits,
 };
 
 use crate::owned::Owned;
@@ -22,7 +22,7 @@ pub fn check(data: &[u8]) {
     let mut buffer = FrameBuffer::default();
     let Ok(Some(received)) = buffer.next(&mut &frame[..], accept) else { return };
     let second = decode_with_wincode(*kind, payload);
-    match Message::decode(received) {
+    match Message::decode_with(received, Streams::LiveAndReplay) {
         Ok(Message::Skipped(skipped)) => assert_eq!(skipped, *kind),
         Ok(message) => {
             assert_eq!(encoded(&message), frame, "not canonical: {message:?}");
@@ -61,7 +61,8 @@ fn decode_with_wincode(kind: u8, payload: &[u8]) -> Option<Owned> {
             }
         };
     }
-    read!(1 Hello 2 Welcome 3 Catalog 4 Rows 5 Report 6 Ping 7 Pong 8 Drain 9 Reject 10 Bye)
+    read!(1 Hello 2 Welcome 3 Catalog 4 Rows 5 Report 6 Ping 7 Pong 8 Drain 9 Reject 10 Bye
+        11 Acknowledge 12 Resend)
 }
 
 /// Whether a payload was refused for its contents, which wincode does not check.
@@ -69,6 +70,7 @@ fn is_about_contents(violation: &Violation) -> bool {
     match violation {
         Violation::BadStream { .. }
         | Violation::BadExtension
+        | Violation::BadLogExtension { .. }
         | Violation::BadHello { .. }
         | Violation::BadRow { .. } => true,
         Violation::MalformedPayload { what } => *what == "has a text that is too long",

@@ -73,9 +73,10 @@ codes! {
     10 NonMinimalInteger "non_minimal_integer"
         "An integer is not in its shortest form."
     11 BadStream "bad_stream"
-        "The stream is not 0, and no capability for other streams was negotiated."
+        "The message does not exist on this stream, or no capability for the stream was negotiated."
     12 BadExtension "bad_extension"
-        "There are too many extensions, or two with the same id."
+        "There are too many extensions, two with the same id, or the log extension does not match \
+         the capabilities."
     20 BadAgentId "bad_agent_id"
         "The agent id is not 1 to 128 bytes of A-Z a-z 0-9 . _ : - or is . or .."
     21 BadLabelName "bad_label_name"

@@ -19,6 +19,8 @@ pub enum Kind {
     Drain,
     Reject,
     Bye,
+    Acknowledge,
+    Resend,
     /// An unknown kind, 0x80 to 0xff, that receivers skip.
     Skippable(u8),
 }
@@ -37,6 +39,8 @@ impl Kind {
             8 => Self::Drain,
             9 => Self::Reject,
             10 => Self::Bye,
+            11 => Self::Acknowledge,
+            12 => Self::Resend,
             _ if byte & SKIPPABLE != 0 => Self::Skippable(byte),
             _ => return None,
         })
@@ -56,6 +60,8 @@ impl Kind {
             Self::Drain => 8,
             Self::Reject => 9,
             Self::Bye => 10,
+            Self::Acknowledge => 11,
+            Self::Resend => 12,
             Self::Skippable(byte) => byte,
         }
     }

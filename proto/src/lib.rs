@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`frame`], [`kind`] | Frame header, [`FrameBuffer`] |
 //! | [`codec`], [`message`] | Payload encoding, message structs |
+//! | [`capability`], [`stream`] | Optional features, stream numbers |
 //! | [`agent_id`], [`labels`], [`names`] | Validated names |
 //! | [`catalog`], [`fingerprint`] | Validated catalogs: metric families and tables |
 //! | [`built_in`] | Families of the agent's own catalogs |
@@ -41,6 +42,7 @@
 
 pub mod agent_id;
 pub mod built_in;
+pub mod capability;
 pub mod catalog;
 pub mod code;
 pub mod codec;
@@ -54,7 +56,7 @@ pub mod names;
 mod number;
 pub mod report;
 pub mod rows;
-mod stream;
+pub mod stream;
 pub mod violation;
 
 pub use agent_id::{AgentId, fnv1a};
@@ -65,4 +67,5 @@ pub use frame::{Accept, Frame, FrameBuffer, Header, VERSION};
 pub use kind::Kind;
 pub use labels::StaticLabels;
 pub use message::{Limits, Message};
+pub use stream::Streams;
 pub use violation::Violation;

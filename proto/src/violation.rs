@@ -39,6 +39,8 @@ pub enum Violation {
     BadStream { stream: u32 },
     #[error("too many extensions, or two with the same id")]
     BadExtension,
+    #[error("the log extension {what}")]
+    BadLogExtension { what: &'static str },
     #[error(
         "agent id {0:?} is invalid; use 1 to 128 bytes of A-Z a-z 0-9 . _ : -, but not . or .."
     )]
@@ -125,7 +127,7 @@ impl Violation {
             Self::TrailingBytes { .. } => Code::TrailingBytes,
             Self::NonMinimalInteger => Code::NonMinimalInteger,
             Self::BadStream { .. } => Code::BadStream,
-            Self::BadExtension => Code::BadExtension,
+            Self::BadExtension | Self::BadLogExtension { .. } => Code::BadExtension,
             Self::BadAgentId(_) => Code::BadAgentId,
             Self::BadLabelName(_) => Code::BadLabelName,
             Self::ReservedLabel(_) => Code::ReservedLabel,

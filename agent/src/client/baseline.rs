@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetgauge_proto::Fingerprint;
-use fleetgauge_proto::message::RowChange;
+use fleetgauge_proto::message::{Catalog, Message, RowChange};
 use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::rows::{RowEdit, TableRows};
+use fleetgauge_proto::{Fingerprint, stream};
 
 use super::row_diff::RowDiff;
-use super::{Client, ClientError, ReportEncoder, Update};
+use super::{Client, ClientError, ReportEncoder, ReportId, Update, put};
 use crate::catalogs::{Catalogs, EncodedCatalog, TableLayout};
 use crate::profile::Profile;
 use crate::tables::Sample;
@@ -70,31 +70,78 @@ impl Baseline {
         sampled: Duration,
         out: &mut Vec<u8>,
     ) -> Result<u64, ClientError> {
+        let send = |client: &mut Client, update: Update<'_>, encoder: &mut _, out: &mut _| {
+            client.report(profile, Update { sampled, ..update }, encoder, out)
+        };
+        self.send(client, stream::LIVE, &profile.catalogs, sample, out, send)
+    }
+
+    /// Like [`Self::report`], with a stream, a sequence number and a time of the caller. A baseline
+    /// belongs to one stream; that of [`stream::REPLAY`] also to one session. On that stream it
+    /// sends all catalogs, and there may be fewer than before.
+    ///
+    /// # Errors
+    /// As of [`Self::report`].
+    pub fn report_as(
+        &mut self,
+        client: &mut Client,
+        id: ReportId,
+        catalogs: &Catalogs,
+        sample: &Sample,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ClientError> {
+        let send = |client: &mut Client, update: Update<'_>, encoder: &mut _, out: &mut _| {
+            client.report_as(id, catalogs, update, encoder, out)
+        };
+        self.send(client, id.stream, catalogs, sample, out, send)
+    }
+
+    fn send<T>(
+        &mut self,
+        client: &mut Client,
+        stream: u32,
+        catalogs: &Catalogs,
+        sample: &Sample,
+        out: &mut Vec<u8>,
+        send: impl FnOnce(
+            &mut Client,
+            Update<'_>,
+            &mut ReportEncoder,
+            &mut Vec<u8>,
+        ) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
         let Sample { rows, values } = sample;
-        let tables = profile.catalogs.tables();
+        let tables = catalogs.tables();
         check(client, tables, sample)?;
-        if client.is_new_session() {
+        if client.is_new_session() && stream == stream::LIVE {
             self.catalogs = None;
         }
-        self.replace_catalogs(client, &profile.catalogs, out);
+        self.replace_catalogs(client, stream, catalogs, out);
         let changes = self.move_values(tables, rows);
         let has_changes = !changes.is_empty();
         self.row_counts.clear();
         self.row_counts.extend(tables.iter().zip(rows).map(|(table, rows)| table.row_count(rows)));
         let before = if has_changes { &self.moved } else { &self.values };
-        let update = Update { changes, row_counts: &self.row_counts, before, values, sampled };
-        let sequence = client.report(profile, update, &mut self.encoder, out)?;
+        let (row_counts, sampled) = (&*self.row_counts, Duration::ZERO);
+        let update = Update { changes, row_counts, before, values, sampled };
+        let sent = send(client, update, &mut self.encoder, out)?;
         if has_changes {
             self.rows.clone_from_slice(rows);
         }
         self.values.clear();
         self.values.extend_from_slice(values);
-        Ok(sequence)
+        Ok(sent)
     }
 
     /// Takes new catalogs. Tables of new catalogs start empty: no rows, or one row of absent
     /// values. In the first report of a session, all catalogs are new.
-    fn replace_catalogs(&mut self, client: &Client, catalogs: &Catalogs, out: &mut Vec<u8>) {
+    fn replace_catalogs(
+        &mut self,
+        client: &Client,
+        stream: u32,
+        catalogs: &Catalogs,
+        out: &mut Vec<u8>,
+    ) {
         let known = self.catalogs.replace(catalogs.clone());
         if known.as_ref() == Some(catalogs) {
             return;
@@ -102,8 +149,11 @@ impl Baseline {
         let known_fingerprints: Vec<_> = known.iter().flat_map(fingerprints).collect();
         let is_known = |(slot, now)| known_fingerprints.get(slot) == Some(&now);
         let is_known: Vec<_> = fingerprints(catalogs).enumerate().map(is_known).collect();
-        if known.is_some() {
-            let new = catalogs.by_slot().iter().zip(&is_known).filter(|(_, is_known)| !**is_known);
+        let new = catalogs.by_slot().iter().zip(&is_known).filter(|(_, is_known)| !**is_known);
+        if stream == stream::REPLAY {
+            empty_slots(&known_fingerprints, &is_known, out);
+            new.for_each(|(catalog, _)| catalog.push_replay_frame(out));
+        } else if known.is_some() {
             new.for_each(|(catalog, _)| client.send_catalog(catalog, out));
         }
 
@@ -172,6 +222,23 @@ fn check(client: &Client, tables: &[TableLayout], sample: &Sample) -> Result<(),
         return Err(ClientError::WrongValueCount { given, expected });
     }
     Ok(())
+}
+
+/// Appends empty catalogs for slots of stream 1 whose catalogs are replaced or gone. A single slot
+/// can be replaced directly. If there are several, a family may have moved from one to another, and
+/// two catalogs must not have it at any time.
+fn empty_slots(known: &[Fingerprint], is_known: &[bool], out: &mut Vec<u8>) {
+    let is_kept = |slot: &usize| is_known.get(*slot) == Some(&true);
+    let changed: Vec<_> = (0..known.len()).filter(|slot| !is_kept(slot)).collect();
+    if let [only] = *changed
+        && only < is_known.len()
+    {
+        return;
+    }
+    for slot in changed.into_iter().filter_map(|slot| u8::try_from(slot).ok()) {
+        let (families, tables) = (Vec::new(), Vec::new());
+        put(&Message::Catalog(Catalog { stream: stream::REPLAY, slot, families, tables }), out);
+    }
 }
 
 fn fingerprints(catalogs: &Catalogs) -> impl Iterator<Item = Fingerprint> {

@@ -206,3 +206,50 @@ fn sample_that_does_not_fit_leaves_the_baseline_unchanged() {
     }
     pair.report(&sample(&["sdb"], &[], 3));
 }
+
+/// Returns a catalog of one gauge with this name, in a table with a row label.
+fn gauge(name: &'static str) -> message::Catalog<'static> {
+    let family = Family { name, kind: FamilyKind::Gauge as u8, unit: "", help: "" };
+    let column = Column { family: 0, width: 1, decimals: 0, parameters: vec![], labels: vec![] };
+    let table = Table { row_labels: vec!["device"], columns: vec![column] };
+    message::Catalog { stream: 0, slot: 0, families: vec![family], tables: vec![table] }
+}
+
+#[test]
+fn replay_has_catalogs_rows_and_values_of_its_own() {
+    let Pair { profile, mut client, mut baseline, mut collector } = Pair::new();
+    let empty = |catalogs: &Catalogs| Sample {
+        rows: catalogs.no_rows(),
+        values: catalogs.tables().iter().filter(|t| t.row_labels() == 0).map(|_| 1.0).collect(),
+    };
+    let mut out = Vec::new();
+    let live = empty(&profile.catalogs);
+    baseline.report(&mut client, &profile, &live, Duration::ZERO, &mut out).unwrap();
+    let add = RowChange { slot: 0, table: 0, removed: vec![], added: vec!["sda", "sdb"] };
+    let disks = Arc::new(TableRows::default().edit(1, &add).unwrap().0);
+    let (a, b, c) = (gauge("a"), gauge("b"), gauge("c"));
+    let mut replay = Baseline::default();
+    // Catalogs are added, exchanged between slots, removed and added again.
+    let sets: [&[&message::Catalog<'_>]; 6] =
+        [&[&a], &[&a, &b], &[&b, &a, &c], &[&c], &[&c, &a], &[]];
+    for (sequence, set) in (10..).zip(sets) {
+        let catalogs = Catalogs::try_new(set.iter().map(|one| (*one).clone()).collect()).unwrap();
+        let rows = vec![Arc::clone(&disks); set.len()];
+        let values: Vec<_> =
+            (0..2 * set.len()).map(|at| (sequence * 10 + at as u64) as f64).collect();
+        for repeat in 0..2 {
+            let sample = Sample { rows: rows.clone(), values: values.clone() };
+            let (stream, unix_ms) = (stream::REPLAY, sequence * 100 + repeat);
+            let id = ReportId { stream, sequence: 2 * sequence + repeat, unix_ms };
+            replay.report_as(&mut client, id, &catalogs, &sample, &mut out).unwrap();
+            collector.receive(&std::mem::take(&mut out));
+            let found = collector.replay.as_ref().unwrap();
+            assert_eq!(found.sample(), sample, "{set:?}");
+            assert_eq!(found.reports.last(), Some(&(id.sequence, unix_ms)));
+        }
+    }
+    assert_eq!(collector.sample(), live, "a replay changed the newest values");
+    // The replay does not change the numbers of reports.
+    let sequence = baseline.report(&mut client, &profile, &live, Duration::ZERO, &mut out).unwrap();
+    assert_eq!(sequence, 2);
+}

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+/// Least time between reports, in milliseconds. A stale marker fits in between.
+const LEAST_STEP_MS: u64 = 2;
+
 /// Stamps reports in the time base of the current session's collector. Times rise for the life of
-/// the process, also if a collector's clock is behind that of the one before.
+/// the process by at least [`LEAST_STEP_MS`], also if a collector's clock is behind that of the one
+/// before.
 #[derive(Debug, Default)]
-pub(super) struct CollectorClock {
+pub(crate) struct CollectorClock {
     /// Time of the collector when the agent's monotonic clock was zero, in milliseconds since the
     /// Unix epoch.
     origin_ms: i64,
@@ -15,18 +19,35 @@ pub(super) struct CollectorClock {
 
 impl CollectorClock {
     /// Takes the time of a Welcome that was received at `now`.
-    pub(super) fn set(&mut self, unix_ms: u64, now: Duration) {
+    pub(crate) fn set(&mut self, unix_ms: u64, now: Duration) {
         let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
         self.origin_ms = unix_ms.saturating_sub_unsigned(milliseconds(now));
     }
 
-    /// Returns the time of a report whose sample was taken at `sampled`. If that is not after the
-    /// previous report, returns the time of that report plus 1 ms.
-    pub(super) fn stamp(&mut self, sampled: Duration) -> u64 {
+    /// Returns the time of a report whose sample was taken at `sampled`. If that is too soon
+    /// after the previous report, returns the time of that report plus [`LEAST_STEP_MS`].
+    pub(crate) fn stamp(&mut self, sampled: Duration) -> u64 {
         let unix_ms = self.origin_ms.saturating_add_unsigned(milliseconds(sampled));
         let unix_ms = u64::try_from(unix_ms).unwrap_or(0);
-        self.last_ms = unix_ms.max(self.last_ms.saturating_add(1));
+        self.last_ms = unix_ms.max(self.last_ms.saturating_add(LEAST_STEP_MS));
         self.last_ms
+    }
+}
+
+impl CollectorClock {
+    /// Takes the time of a report that was stamped elsewhere: later ones get later times.
+    pub(super) fn stamped(&mut self, unix_ms: u64) {
+        self.last_ms = self.last_ms.max(unix_ms);
+    }
+
+    /// Takes the time of the first Welcome, which was received at `now`. Times up to now, which are
+    /// only estimates, change by the returned number of milliseconds.
+    pub(crate) fn correct(&mut self, unix_ms: u64, now: Duration) -> i64 {
+        let before = self.origin_ms;
+        self.set(unix_ms, now);
+        let by = self.origin_ms.saturating_sub(before);
+        self.last_ms = if self.last_ms == 0 { 0 } else { self.last_ms.saturating_add_signed(by) };
+        by
     }
 }
 
@@ -57,18 +78,18 @@ mod tests {
         clock.set(1_000_000, seconds(100));
         assert_eq!(clock.stamp(seconds(100)), 1_000_000);
         clock.set(1_002_000, seconds(102));
-        assert_eq!(clock.stamp(seconds(100)), 1_000_001);
+        assert_eq!(clock.stamp(seconds(100)), 1_000_002);
     }
 
     #[test]
-    fn times_rise_by_1_ms_until_a_clock_that_is_behind_has_passed_them() {
+    fn times_rise_by_2_ms_until_a_clock_that_is_behind_has_passed_them() {
         let mut clock = CollectorClock::default();
         clock.set(1_000_000, seconds(100));
         assert_eq!(clock.stamp(seconds(110)), 1_010_000);
         // The next collector is 15 seconds behind.
         clock.set(1_005_000, seconds(120));
-        assert_eq!(clock.stamp(seconds(121)), 1_010_001);
-        assert_eq!(clock.stamp(seconds(125)), 1_010_002);
+        assert_eq!(clock.stamp(seconds(121)), 1_010_002);
+        assert_eq!(clock.stamp(seconds(125)), 1_010_004);
         assert_eq!(clock.stamp(seconds(126)), 1_011_000);
     }
 
@@ -86,7 +107,7 @@ mod tests {
     fn extreme_times_do_not_overflow() {
         let mut clock = CollectorClock::default();
         clock.set(1, Duration::MAX);
-        assert_eq!(clock.stamp(Duration::ZERO), 1);
+        assert_eq!(clock.stamp(Duration::ZERO), 2);
         clock.set(u64::MAX, Duration::ZERO);
         let first = clock.stamp(Duration::MAX);
         assert!(clock.stamp(Duration::MAX) > first);

@@ -22,6 +22,22 @@ pub enum Event {
         catalogs_sent: Result<usize, ClientError>,
         /// What the collector requires of samples.
         terms: Terms,
+        /// Time of the collector, in milliseconds since the Unix epoch.
+        unix_ms: u64,
+        /// Whether the collector acknowledges reports and may ask for those of the log.
+        has_log: bool,
+    },
+    /// The collector does not need the reports up to this sequence number any more.
+    Acknowledged {
+        /// Sequence number.
+        sequence: u64,
+    },
+    /// Send more reports of the log on stream 1.
+    Resend {
+        /// Lowest sequence number that the collector needs.
+        first: u64,
+        /// Number of reports, in addition to those of earlier requests of the session.
+        reports: u32,
     },
     /// The collector answered a Ping.
     Pong {

@@ -7,7 +7,8 @@ use fleetgauge_proto::message::{Message, RowChange, Welcome};
 use fleetgauge_proto::report::ABSENT;
 use fleetgauge_proto::rows::{RowEdit, TableRows};
 use fleetgauge_proto::{
-    Accept, AgentId, Catalog, FrameBuffer, Limits, StaticLabels, VERSION, catalog,
+    Accept, AgentId, Catalog, Frame, FrameBuffer, Kind, Limits, StaticLabels, Streams, VERSION,
+    catalog, stream,
 };
 
 use super::Client;
@@ -37,6 +38,14 @@ pub(crate) struct FakeCollector {
     slots: Vec<Vec<FakeTable>>,
     /// Number of Catalog, Rows and Report frames.
     pub(crate) frames: [usize; 3],
+    /// Sequence numbers and times of the reports.
+    pub(crate) reports: Vec<(u64, u64)>,
+    /// First sequence number of the log that Hello announced.
+    pub(crate) log: Option<u64>,
+    /// Names of the families of stream 1, by slot.
+    families: Vec<Vec<Box<str>>>,
+    /// What was received on stream 1.
+    pub(crate) replay: Option<Box<Self>>,
 }
 
 #[derive(Debug)]
@@ -85,37 +94,65 @@ impl FakeCollector {
         let accept = Accept { version: VERSION, max_payload_bytes: 1 << 20 };
         let mut received = std::mem::take(&mut self.received);
         while let Some(frame) = received.next(&mut sent, accept).unwrap() {
-            match Message::decode(frame).unwrap() {
-                Message::Catalog(_) => {
-                    self.frames[0] += 1;
-                    let (slot, catalog) =
-                        Catalog::try_from_frame(frame, &Limits::default()).unwrap();
-                    self.slots.resize_with(self.slots.len().max(slot + 1), Vec::new);
-                    self.slots[slot] = catalog.tables.iter().map(FakeTable::new).collect();
-                }
-                Message::Rows(rows) => {
-                    self.frames[1] += 1;
-                    for change in rows.changes {
-                        let slot = &mut self.slots[usize::from(change.slot)];
-                        slot[change.table as usize].change(&change);
-                    }
-                }
-                Message::Report(report) => {
-                    self.frames[2] += 1;
-                    let mut cells = self.sample().values;
-                    let tables = || self.slots.iter().flatten();
-                    let shape = tables().map(|table| (table.row_count(), &*table.decimals));
-                    report.values.decode(&mut cells, shape).unwrap();
-                    let mut cells = cells.into_iter();
-                    for table in self.slots.iter_mut().flatten() {
-                        table.values.fill_with(|| cells.next().unwrap());
-                    }
-                }
-                Message::Hello(_) => {}
-                other => panic!("{other:?}"),
-            }
+            let is_of_a_stream =
+                matches!(frame.header.kind, Kind::Catalog | Kind::Rows | Kind::Report);
+            let replayed = is_of_a_stream
+                && Streams::LiveAndReplay.of_payload(frame.payload) == Ok(stream::REPLAY);
+            let own = if replayed { self.replay.get_or_insert_default() } else { &mut *self };
+            own.apply(frame);
         }
         self.received = received;
+    }
+
+    fn apply(&mut self, frame: Frame<'_>) {
+        let streams = Streams::LiveAndReplay;
+        match Message::decode_with(frame, streams).unwrap() {
+            Message::Catalog(_) => {
+                self.frames[0] += 1;
+                let (slot, catalog) =
+                    Catalog::try_from_frame_with(frame, &Limits::default(), streams).unwrap();
+                self.slots.resize_with(self.slots.len().max(slot + 1), Vec::new);
+                if streams.of_payload(frame.payload) == Ok(stream::REPLAY) {
+                    self.declare(slot, &catalog);
+                }
+                self.slots[slot] = catalog.tables.iter().map(FakeTable::new).collect();
+            }
+            Message::Rows(rows) => {
+                self.frames[1] += 1;
+                for change in rows.changes {
+                    let slot = &mut self.slots[usize::from(change.slot)];
+                    slot[change.table as usize].change(&change);
+                }
+            }
+            Message::Report(report) => {
+                self.frames[2] += 1;
+                self.reports.push((report.sequence, report.unix_ms));
+                let mut cells = self.sample().values;
+                let tables = || self.slots.iter().flatten();
+                let shape = tables().map(|table| (table.row_count(), &*table.decimals));
+                report.values.decode(&mut cells, shape).unwrap();
+                let mut cells = cells.into_iter();
+                for table in self.slots.iter_mut().flatten() {
+                    table.values.fill_with(|| cells.next().unwrap());
+                }
+            }
+            Message::Hello(hello) => self.log = hello.log(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl FakeCollector {
+    /// Checks that no two catalogs have the same family at any time.
+    fn declare(&mut self, slot: usize, catalog: &Catalog) {
+        self.families.resize_with(self.slots.len(), Vec::new);
+        let names = catalog.families.iter().map(|family| family.name.clone());
+        self.families[slot] = names.collect();
+        let mut names: Vec<_> = self.families.iter().flatten().collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "two catalogs have a family");
     }
 }
 

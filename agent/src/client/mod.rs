@@ -54,6 +54,8 @@ mod clock;
 mod error;
 mod event;
 mod limits;
+mod receive;
+mod report_id;
 mod row_diff;
 mod terms;
 mod update;
@@ -61,17 +63,16 @@ mod update;
 pub use baseline::Baseline;
 pub use error::ClientError;
 pub use event::{Event, code_reason};
+pub use report_id::ReportId;
 pub use terms::Terms;
 pub use update::{ReportEncoder, Update};
 
 use std::time::Duration;
 
-use clock::CollectorClock;
-use fleetgauge_proto::limits::{MAX_FROM_COLLECTOR_BYTES, MAX_INTERVAL_MS, MIN_INTERVAL_MS};
-use fleetgauge_proto::message::{
-    Bye, ByeReason, Drain, Message, Ping, Pong, Report, Rows, Secret, Welcome,
-};
-use fleetgauge_proto::{Accept, Frame, FrameBuffer, VERSION, Violation};
+pub(crate) use clock::CollectorClock;
+use fleetgauge_proto::limits::MAX_FROM_COLLECTOR_BYTES;
+use fleetgauge_proto::message::{Bye, ByeReason, Extension, Message, Ping, Report, Rows, Secret};
+use fleetgauge_proto::{Accept, FrameBuffer, VERSION, stream};
 
 use crate::catalogs::{Catalogs, EncodedCatalog};
 use crate::profile::Profile;
@@ -162,6 +163,10 @@ pub struct Client {
     /// Sequence number of the last Report. It rises over all connections of the process.
     sequence: u64,
     clock: CollectorClock,
+    /// Whether Hello offers a log.
+    offers_log: bool,
+    /// Whether Welcome has accepted it.
+    has_log: bool,
 }
 
 impl Client {
@@ -184,11 +189,34 @@ impl Client {
         matches!(self.state, State::Welcomed)
     }
 
-    /// Starts a new connection: appends Hello to `out`.
+    /// Starts a new connection of an agent without a log: appends Hello to `out`.
     pub fn start(&mut self, profile: &Profile, credential: Option<Secret<'_>>, out: &mut Vec<u8>) {
+        self.start_with(profile, credential, None, out);
+    }
+
+    /// Starts a new connection of an agent that keeps a log: appends Hello to `out`. `first` is the
+    /// lowest sequence number that is not acknowledged.
+    pub fn start_with_log(
+        &mut self,
+        profile: &Profile,
+        credential: Option<Secret<'_>>,
+        first: u64,
+        out: &mut Vec<u8>,
+    ) {
+        self.start_with(profile, credential, Some(Extension::log(first, &mut Vec::new())), out);
+    }
+
+    fn start_with(
+        &mut self,
+        profile: &Profile,
+        credential: Option<Secret<'_>>,
+        log: Option<Extension<'_>>,
+        out: &mut Vec<u8>,
+    ) {
         self.frames = FrameBuffer::default();
         self.state = State::HelloSent;
-        put(&profile.hello(credential), out);
+        (self.offers_log, self.has_log) = (log.is_some(), false);
+        put(&profile.hello(credential, log), out);
     }
 
     /// Processes bytes received at `now` up to the first event, and appends answers to `out`.
@@ -248,18 +276,54 @@ impl Client {
         encoder: &mut ReportEncoder,
         out: &mut Vec<u8>,
     ) -> Result<u64, ClientError> {
+        let sampled = update.sampled;
+        let id = |client: &mut Self| ReportId {
+            stream: stream::LIVE,
+            sequence: client.sequence + 1,
+            unix_ms: client.clock.stamp(sampled),
+        };
+        self.send(&profile.catalogs, update, id, encoder, out)
+    }
+
+    /// Like [`Self::report`], with a stream, a sequence number and a time of the caller instead of
+    /// the next ones. The time of the sample is ignored.
+    ///
+    /// # Errors
+    /// As of [`Self::report`].
+    pub fn report_as(
+        &mut self,
+        id: ReportId,
+        catalogs: &Catalogs,
+        update: Update<'_>,
+        encoder: &mut ReportEncoder,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ClientError> {
+        self.send(catalogs, update, |_| id, encoder, out).map(drop)
+    }
+
+    fn send(
+        &mut self,
+        catalogs: &Catalogs,
+        update: Update<'_>,
+        id: impl FnOnce(&mut Self) -> ReportId,
+        encoder: &mut ReportEncoder,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, ClientError> {
         if !self.is_welcomed() {
             return Err(ClientError::NoSession);
         }
-        let shape = update.shape(&profile.catalogs)?;
+        let shape = update.shape(catalogs)?;
         let values = encoder.encode(update.before, update.values, shape);
-        self.state = State::Active;
-        self.sequence += 1;
-        let (sequence, unix_ms) = (self.sequence, self.clock.stamp(update.sampled));
-        if !update.changes.is_empty() {
-            put(&Message::Rows(Rows { stream: 0, changes: update.changes }), out);
+        let ReportId { stream, sequence, unix_ms } = id(self);
+        if stream == stream::LIVE {
+            self.state = State::Active;
+            self.sequence = sequence.max(self.sequence);
+            self.clock.stamped(unix_ms);
         }
-        put(&Message::Report(Report { stream: 0, sequence, unix_ms, values }), out);
+        if !update.changes.is_empty() {
+            put(&Message::Rows(Rows { stream, changes: update.changes }), out);
+        }
+        put(&Message::Report(Report { stream, sequence, unix_ms, values }), out);
         Ok(sequence)
     }
 
@@ -304,77 +368,6 @@ impl Client {
         }
         self.state = State::Closed;
     }
-
-    /// Processes one frame. Returns the event for the caller, if there is one.
-    fn frame(
-        &mut self,
-        profile: &Profile,
-        now: Duration,
-        frame: Frame<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Event>, ClientError> {
-        let message = Message::decode(frame)?;
-        let kind = message.kind();
-        match (self.state, message) {
-            (_, Message::Skipped(_)) => Ok(None),
-            (_, Message::Ping(Ping { token })) => {
-                put(&Message::Pong(Pong { token }), out);
-                Ok(None)
-            }
-            (_, Message::Reject(reject)) => {
-                self.state = State::Closed;
-                Ok(Some(Event::rejected(&reject)))
-            }
-            (State::HelloSent, Message::Welcome(welcome)) => {
-                self.welcome(profile, now, &welcome, out).map(Some)
-            }
-            (State::Welcomed | State::Active, Message::Pong(Pong { token })) => {
-                Ok(Some(Event::Pong { token }))
-            }
-            (State::Welcomed | State::Active, Message::Drain(Drain { delay_ms, target })) => {
-                let delay = Duration::from_millis(u64::from(delay_ms));
-                Ok(Some(Event::Drain { delay, target: target.map(Into::into) }))
-            }
-            (State::HelloSent, _) => {
-                Err(Violation::UnexpectedFrame { kind, when: "before Welcome" })?
-            }
-            _ => Err(Violation::UnexpectedFrame { kind, when: "in a session" })?,
-        }
-    }
-
-    /// Checks Welcome, begins the session and appends the catalogs that the collector needs to
-    /// `out`, if they meet its terms.
-    fn welcome(
-        &mut self,
-        profile: &Profile,
-        now: Duration,
-        welcome: &Welcome<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Event, ClientError> {
-        if welcome.version != VERSION {
-            return Err(ClientError::NotOffered("a protocol version"));
-        }
-        if welcome.capabilities != 0 {
-            return Err(ClientError::NotOffered("a capability"));
-        }
-        if !(MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&welcome.interval_ms) {
-            return Err(ClientError::BadInterval(welcome.interval_ms));
-        }
-        self.state = State::Welcomed;
-        self.clock.set(welcome.unix_ms, now);
-        let terms = Terms::of(welcome);
-        let catalogs_sent = terms.check(profile).map(|()| {
-            let catalogs = profile.catalogs.by_slot().iter().enumerate();
-            let unknown = catalogs.filter(|(slot, _)| welcome.catalogs_known & (1 << slot) == 0);
-            unknown.map(|(_, catalog)| out.extend_from_slice(catalog.frame())).count()
-        });
-        Ok(Event::Welcomed {
-            session_id: welcome.session_id,
-            interval: Duration::from_millis(u64::from(welcome.interval_ms)),
-            catalogs_sent,
-            terms,
-        })
-    }
 }
 
 fn put(message: &Message<'_>, out: &mut Vec<u8>) {
@@ -385,5 +378,7 @@ fn put(message: &Message<'_>, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 pub(crate) mod fake_collector;
+#[cfg(test)]
+mod log_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,9 @@ use fleetgauge_proto::Limits;
 use fleetgauge_proto::message::Welcome;
 
 use super::{ClientError, limits};
+use crate::catalogs::Catalogs;
 use crate::profile::Profile;
+use crate::tables::Sample;
 
 /// What Welcome requires of the samples of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,9 +32,21 @@ impl Terms {
     /// [`ClientError::OverLimit`] or [`ClientError::PinnedLabel`].
     pub fn check(&self, profile: &Profile) -> Result<(), ClientError> {
         limits::check_profile(profile, &self.limits)?;
-        let catalogs = profile.catalogs.by_slot();
+        self.check_labels(&profile.catalogs)
+    }
+
+    /// Checks the catalogs, rows and values of a sample that may have been made for other terms.
+    ///
+    /// # Errors
+    /// [`ClientError::OverLimit`] or [`ClientError::PinnedLabel`].
+    pub fn check_sample(&self, catalogs: &Catalogs, sample: &Sample) -> Result<(), ClientError> {
+        self.check_labels(catalogs)?;
+        sample.check_limits(catalogs, &self.limits)
+    }
+
+    fn check_labels(&self, catalogs: &Catalogs) -> Result<(), ClientError> {
         for name in &*self.pinned_labels {
-            if catalogs.iter().any(|catalog| catalog.has_label(name)) {
+            if catalogs.by_slot().iter().any(|catalog| catalog.has_label(name)) {
                 return Err(ClientError::PinnedLabel(name.clone()));
             }
         }

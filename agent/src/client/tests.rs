@@ -1,6 +1,6 @@
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::{
-    Catalog, Column, Extension, Family, Label, PINNED_LABELS, Pong, Reject, Table,
+    Catalog, Column, Drain, Extension, Family, Label, PINNED_LABELS, Pong, Reject, Table, Welcome,
 };
 use fleetgauge_proto::report::{ABSENT, TableShape, Values};
 use fleetgauge_proto::{AgentId, Limits, StaticLabels};
@@ -12,11 +12,11 @@ use crate::metrics::{MetricSet, Selection};
 
 const VALUES: [f64; 6] = [0.25, 0.5, 0.75, 8.0, 4.0, 4.0];
 /// Time of Welcome on the client's clock.
-const NOW: Duration = Duration::from_secs(100);
+pub(super) const NOW: Duration = Duration::from_secs(100);
 /// Time of Welcome on the collector's clock, in milliseconds.
-const UNIX_MS: u64 = 1_000_000;
+pub(super) const UNIX_MS: u64 = 1_000_000;
 
-fn profile() -> Profile {
+pub(super) fn profile() -> Profile {
     Profile {
         id: AgentId::try_new("web-1").unwrap(),
         nonces: Nonces { host: [1; 16], process: [2; 16] },
@@ -27,7 +27,7 @@ fn profile() -> Profile {
     }
 }
 
-fn welcome() -> Welcome<'static> {
+pub(super) fn welcome() -> Welcome<'static> {
     Welcome {
         version: 1,
         capabilities: 0,
@@ -40,14 +40,14 @@ fn welcome() -> Welcome<'static> {
     }
 }
 
-fn bytes(message: &Message<'_>) -> Vec<u8> {
+pub(super) fn bytes(message: &Message<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     message.encode(VERSION, &mut bytes).unwrap();
     bytes
 }
 
 /// Passes `message` to the client. Returns the client's event and the bytes that it sends.
-fn give(
+pub(super) fn give(
     client: &mut Client,
     message: &Message<'_>,
 ) -> Result<(Option<Event>, Vec<u8>), ClientError> {
@@ -132,7 +132,9 @@ fn catalogs_that_the_collector_does_not_know_are_sent() {
         let (interval, catalogs_sent) = (Duration::from_secs(5), 3 - catalogs_known.count_ones());
         let catalogs_sent = Ok(catalogs_sent as usize);
         let terms = Terms::default();
-        let expected = Event::Welcomed { session_id: 7, interval, catalogs_sent, terms };
+        let (unix_ms, has_log) = (UNIX_MS, false);
+        let expected =
+            Event::Welcomed { session_id: 7, interval, catalogs_sent, terms, unix_ms, has_log };
         assert_eq!((event, out), (Some(expected), sent));
         assert!(client.is_welcomed() && client.is_new_session());
     }
@@ -232,7 +234,7 @@ fn report_times_rise_over_all_connections() {
     client.start(&profile(), None, &mut Vec::new());
     // A Welcome at the time of the previous one: this collector's clock is behind.
     give(&mut client, &Message::Welcome(welcome())).unwrap();
-    assert_eq!(time(&mut client, NOW + Duration::from_secs(5)), UNIX_MS + 5_001);
+    assert_eq!(time(&mut client, NOW + Duration::from_secs(5)), UNIX_MS + 5_002);
     assert_eq!(time(&mut client, NOW + Duration::from_secs(6)), UNIX_MS + 6_000);
 }
 

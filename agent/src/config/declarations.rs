@@ -1,13 +1,17 @@
 //! The declarations of all settings.
 
+use fleetgauge_common::endpoint::Endpoint;
 use fleetgauge_common::log::{self, LogFormat};
 use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
+use fleetgauge_common::tls_client::is_server_name;
 
-use super::endpoint::Endpoint;
 use super::id::{self, IdFrom};
 use super::token::Token;
-use super::{labels, metrics, table_declarations, tls};
+use super::{labels, metrics, table_declarations};
 use crate::metrics::MetricSet;
+
+/// Largest `log_size`, in bytes. A day of many series fits; more is a mistake.
+const MAX_LOG_BYTES: u64 = 1 << 30;
 
 const REPORTING: &str = "Reporting";
 const HOST_METRICS: &str = "Host metrics";
@@ -25,7 +29,7 @@ pub(super) const PROGRAM: Program = Program {
     )],
 };
 
-const SETTINGS: [Setting; 26] = [
+const SETTINGS: [Setting; 28] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
             "The keys are the option names with _ instead of -; labels are the table [labels]. \
@@ -58,6 +62,19 @@ const SETTINGS: [Setting; 26] = [
         .under(REPORTING)
         .details("The collector may require a different interval.")
         .default("15s")
+        .reloads(),
+    setting("log_size", Kind::Size(0, MAX_LOG_BYTES), "SIZE", "Memory for reports of an outage")
+        .under(REPORTING)
+        .details(
+            "The agent keeps reports until a collector that forwards them has acknowledged them, \
+             and drops the oldest beyond this size. 0B: keep none.",
+        )
+        .default("4MiB")
+        .reloads(),
+    setting("log_age", Kind::seconds(60, 86_400), "DURATION", "Maximum age of reports to keep")
+        .under(REPORTING)
+        .details("Databases refuse samples that are too old.")
+        .default("6h")
         .reloads(),
     setting("metrics", Kind::choice::<MetricSet>(), "SETS", "Metrics to report")
         .under(REPORTING)
@@ -177,7 +194,7 @@ const SETTINGS: [Setting; 26] = [
         .reloads(),
     setting(
         "tls_server_name",
-        Kind::Text(tls::is_name),
+        Kind::Text(is_server_name),
         "NAME",
         "Name in the collector's certificate",
     )

@@ -1,7 +1,6 @@
 //! The settings of an agent. A [`Config`] has only valid settings.
 
 mod declarations;
-mod endpoint;
 mod file_pattern;
 mod flags;
 mod id;
@@ -9,7 +8,6 @@ mod labels;
 mod metrics;
 mod paths;
 mod scrape;
-mod scrape_auth;
 mod scrape_url;
 mod table_declarations;
 mod textfile;
@@ -18,22 +16,22 @@ mod token;
 
 use std::time::{Duration, SystemTime};
 
+pub use fleetgauge_common::endpoint::Endpoint;
 use fleetgauge_common::log::LogFormat;
 use fleetgauge_common::settings::{Effective, Environment, Layers, SettingError, SettingErrors};
 use fleetgauge_proto::StaticLabels;
 
-pub use endpoint::Endpoint;
 pub use file_pattern::FilePattern;
 pub use flags::Flags;
 pub use id::IdFrom;
 pub use paths::NodePaths;
 pub use scrape::{MAX_SCRAPES, ScrapeSettings, ScrapeTarget};
-pub use scrape_auth::{Authorization, ScrapeAuth};
 pub use textfile::{MAX_TEXTFILES, TextfileSettings};
 pub use token::{Token, TokenSource};
 
 use crate::identity::IdSource;
 use crate::metrics::Selection;
+use crate::report_log::LogLimits;
 use crate::tls::TlsSettings;
 use declarations::PROGRAM;
 
@@ -73,6 +71,8 @@ pub struct Config {
     pub insecure: bool,
     /// TLS settings; `None`: no TLS.
     pub tls: Option<TlsSettings>,
+    /// Bounds of the log of reports; 0 bytes: no log.
+    pub report_log: LogLimits,
     /// Log settings: filter and format.
     pub log: LogSettings,
     /// All settings in force, for `--check`.
@@ -112,8 +112,24 @@ impl Config {
         let metrics = metrics::selection(&mut layers, scrapes, textfiles);
         let filter = layers.text("log").unwrap_or_default().to_owned();
         let log = LogSettings { filter, format: layers.choice("log_format") };
+        let report_log = LogLimits {
+            bytes: usize::try_from(layers.size("log_size")).unwrap_or(usize::MAX),
+            age: layers.duration("log_age"),
+        };
         let effective = layers.finish()?;
-        Ok(Self { collector, id, interval, metrics, labels, token, insecure, tls, log, effective })
+        Ok(Self {
+            collector,
+            id,
+            interval,
+            metrics,
+            labels,
+            token,
+            insecure,
+            tls,
+            report_log,
+            log,
+            effective,
+        })
     }
 
     /// Checks that the client certificate is valid at `now`. The agent starts without this check:

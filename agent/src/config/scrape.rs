@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fleetgauge_common::http_client::HttpAuth;
 use fleetgauge_common::settings::{Entry, Layers};
+use fleetgauge_common::tls_client::server_name;
 use fleetgauge_proto::StaticLabels;
 use fleetgauge_proto::limits::MAX_LABEL_VALUE_BYTES;
 
 use super::labels;
-use super::scrape_auth::ScrapeAuth;
 use super::scrape_url::ScrapeUrl;
-use super::tls::name;
 use crate::tls::{Identity, TlsClient, TlsSettings};
 
 /// Maximum number of tables `[[scrape]]`: more than exporters run on one host, and few enough to
@@ -40,7 +40,7 @@ pub struct ScrapeSettings {
     /// Labels of all series of the exporter.
     pub labels: StaticLabels,
     /// Authentication to the exporter.
-    pub auth: ScrapeAuth,
+    pub auth: HttpAuth,
     /// Maximum samples of a page. A page with more is rejected as a whole.
     pub max_samples: usize,
     /// Maximum size of a page, in bytes. A larger page is rejected as a whole.
@@ -144,7 +144,7 @@ fn times(layers: &mut Layers, entry: &Entry, agent_interval: Duration) -> (Durat
     (interval, timeout.min(interval))
 }
 
-fn auth(layers: &mut Layers, entry: &Entry) -> Option<ScrapeAuth> {
+fn auth(layers: &mut Layers, entry: &Entry) -> Option<HttpAuth> {
     let rules = [
         entry.requires("username", "password_file"),
         entry.requires("password_file", "username"),
@@ -155,33 +155,33 @@ fn auth(layers: &mut Layers, entry: &Entry) -> Option<ScrapeAuth> {
         return None;
     }
     let (key, auth) = if let Some(token_file) = entry.path("bearer_token_file") {
-        ("bearer_token_file", ScrapeAuth::Bearer { token_file })
+        ("bearer_token_file", HttpAuth::Bearer { token_file })
     } else if let Some(password_file) = entry.path("password_file") {
         let username = entry.text("username")?.into();
-        ("password_file", ScrapeAuth::Basic { username, password_file })
+        ("password_file", HttpAuth::Basic { username, password_file })
     } else {
-        return Some(ScrapeAuth::None);
+        return Some(HttpAuth::None);
     };
     let result = auth.authorization().map_err(|problem| entry.error(key, problem));
     layers.accept(result).map(|_| auth)
 }
 
 fn target(layers: &mut Layers, entry: &Entry, url: &ScrapeUrl) -> Option<ScrapeTarget> {
-    let is_tls = matches!(url, ScrapeUrl::Http { is_tls: true, .. });
+    let is_tls = matches!(url, ScrapeUrl::Http(url) if url.is_tls());
     if !is_tls {
         for key in TLS_KEYS.into_iter().filter(|key| entry.is_set(key)) {
             layers.reject(entry.error(key, "requires an https:// url; change url, or remove it"));
         }
     }
     match url {
-        ScrapeUrl::Http { endpoint, path, .. } => {
+        ScrapeUrl::Http(url) => {
             if entry.is_set("path") {
                 let problem = "is only for a unix:// url; write the path into url";
                 layers.reject(entry.error("path", problem));
             }
             let tls = if is_tls { Some(tls(layers, entry)?) } else { None };
-            let (host, port) = (endpoint.host().into(), endpoint.port());
-            Some(ScrapeTarget::Tcp { host, port, path: path.clone(), tls })
+            let (host, port) = (url.endpoint().host().into(), url.endpoint().port());
+            Some(ScrapeTarget::Tcp { host, port, path: url.path().into(), tls })
         }
         ScrapeUrl::Unix(_) if cfg!(not(unix)) => {
             layers.reject(entry.error("url", "must not be a Unix socket on this system"));
@@ -202,7 +202,7 @@ fn tls(layers: &mut Layers, entry: &Entry) -> Option<TlsSettings> {
         (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
         _ => None,
     };
-    let server_name = entry.text("tls_server_name").and_then(|text| name(text).ok());
+    let server_name = entry.text("tls_server_name").and_then(|text| server_name(text).ok());
     let settings = TlsSettings { ca: entry.path("tls_ca"), identity, server_name };
     let connector = TlsClient::new(settings.clone()).connector();
     let connector = connector.map_err(|error| entry.error(error.setting(), error.problem()));

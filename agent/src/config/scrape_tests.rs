@@ -31,7 +31,7 @@ fn defaults_are_those_of_prometheus() {
         interval: Duration::from_secs(15),
         timeout: Duration::from_secs(10),
         labels: StaticLabels::default(),
-        auth: ScrapeAuth::None,
+        auth: HttpAuth::None,
         max_samples: 10_000,
         max_size: 16 << 20,
     };
@@ -78,8 +78,7 @@ fn basic_authentication_needs_both_keys() {
     let password = file("hunter2\n");
     let password_file = format!("password_file = '{}'\n", path(&password));
     let basic = scrape(HTTP, &format!("username = 'me'\n{password_file}")).unwrap().auth;
-    let expected =
-        ScrapeAuth::Basic { username: "me".into(), password_file: password.path().into() };
+    let expected = HttpAuth::Basic { username: "me".into(), password_file: password.path().into() };
     assert_eq!(basic, expected);
     let error = scrape(HTTP, "username = 'me'").unwrap_err();
     assert!(error.starts_with("4: scrape 1: username: requires password_file;"), "{error}");
@@ -92,7 +91,7 @@ fn bearer_token_excludes_a_user() {
     let token = file("hunter2\n");
     let token_file = format!("bearer_token_file = '{}'\n", path(&token));
     let bearer = scrape(HTTP, &token_file).unwrap().auth;
-    assert_eq!(bearer, ScrapeAuth::Bearer { token_file: token.path().into() });
+    assert_eq!(bearer, HttpAuth::Bearer { token_file: token.path().into() });
     let keys = format!("{token_file}username = 'me'\npassword_file = '{}'", path(&token));
     let error = scrape(HTTP, &keys).unwrap_err();
     let expected = "4: scrape 1: bearer_token_file: cannot be combined with username;";

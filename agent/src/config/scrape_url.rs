@@ -1,11 +1,11 @@
 //! The key `url` of a table `[[scrape]]`.
 
-use super::endpoint::Endpoint;
+use fleetgauge_common::http_client::HttpUrl;
 
-/// Maximum length of a URL, in bytes. Longer ones are refused by many HTTP servers.
-const MAX_URL_BYTES: usize = 2048;
 /// Maximum length of a socket's path, in bytes: the kernel's 108 less the final zero byte.
 const MAX_SOCKET_BYTES: usize = 107;
+/// URL of an exporter in error texts.
+const EXAMPLE: &str = "http://localhost:9100/metrics";
 /// Advice to the operator if the URL has another form.
 const FORMS: &str = "must be http://HOST:PORT/PATH, https://HOST:PORT/PATH or unix:///SOCKET";
 
@@ -13,16 +13,7 @@ const FORMS: &str = "must be http://HOST:PORT/PATH, https://HOST:PORT/PATH or un
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ScrapeUrl {
     /// A page of an HTTP server.
-    Http {
-        /// Host and port, as written.
-        authority: Box<str>,
-        /// Host and port; the port is that of the scheme if it is not written.
-        endpoint: Endpoint,
-        /// Path and query.
-        path: Box<str>,
-        /// Whether the scheme is `https`.
-        is_tls: bool,
-    },
+    Http(HttpUrl),
     /// A Unix socket.
     Unix(Box<str>),
 }
@@ -30,38 +21,13 @@ pub(super) enum ScrapeUrl {
 impl ScrapeUrl {
     /// Parses a URL. The error never contains it: it may include a password.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if text.len() > MAX_URL_BYTES {
-            return Err(format!("has {} bytes; at most {MAX_URL_BYTES} are allowed", text.len()));
+        if let Some(url) = HttpUrl::parse(text, EXAMPLE) {
+            return url.map(Self::Http);
         }
         match text.split_once("://") {
-            Some(("http", rest)) => Self::http(rest, false),
-            Some(("https", rest)) => Self::http(rest, true),
             Some(("unix", socket)) => Self::unix(socket),
             _ => Err(FORMS.to_owned()),
         }
-    }
-
-    fn http(rest: &str, is_tls: bool) -> Result<Self, String> {
-        let (authority, path) = match rest.find(['/', '?', '#']) {
-            Some(end) => rest.split_at(end),
-            None => (rest, ""),
-        };
-        if authority.contains('@') {
-            return Err("must not have a user; set username and password_file".to_owned());
-        }
-        if !path.starts_with('/') {
-            let example = "such as http://localhost:9100/metrics";
-            return Err(format!("must have a path after the host, {example}"));
-        }
-        is_path(path)?;
-        let port = if is_tls { 443 } else { 80 };
-        let has_port = authority.contains(':') && !authority.ends_with(']');
-        let endpoint = match has_port {
-            true => Endpoint::parse(authority),
-            false => Endpoint::parse(&format!("{authority}:{port}")),
-        };
-        let endpoint = endpoint.map_err(|_| format!("has an invalid host or port; it {FORMS}"))?;
-        Ok(Self::Http { authority: authority.into(), endpoint, path: path.into(), is_tls })
     }
 
     fn unix(socket: &str) -> Result<Self, String> {
@@ -80,7 +46,7 @@ impl ScrapeUrl {
     /// Returns the default of `instance`: host and port as Prometheus writes them, or the socket.
     pub(super) fn instance(&self) -> &str {
         match self {
-            Self::Http { authority, .. } => authority,
+            Self::Http(url) => url.authority(),
             Self::Unix(socket) => socket,
         }
     }
@@ -91,31 +57,16 @@ pub(super) fn is_url(text: &str) -> Result<(), String> {
     ScrapeUrl::parse(text).map(drop)
 }
 
-/// Checks a path of HTTP with its query. It becomes part of a request's first line.
-pub(super) fn is_path(text: &str) -> Result<(), String> {
-    if !text.starts_with('/') {
-        return Err("must start with /, such as /metrics".to_owned());
-    }
-    if text.len() > MAX_URL_BYTES {
-        return Err(format!("has {} bytes; at most {MAX_URL_BYTES} are allowed", text.len()));
-    }
-    if text.contains('#') {
-        return Err("must not have a fragment; remove # and what follows".to_owned());
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("must have only visible ASCII in its path; write %20 for a space".to_owned());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn http(text: &str) -> (String, String, u16, String, bool) {
         match ScrapeUrl::parse(text).unwrap() {
-            ScrapeUrl::Http { authority, endpoint, path, is_tls } => {
-                (authority.into(), endpoint.host().into(), endpoint.port(), path.into(), is_tls)
+            ScrapeUrl::Http(url) => {
+                let (authority, endpoint, path) = (url.authority(), url.endpoint(), url.path());
+                let (host, port) = (endpoint.host().into(), endpoint.port());
+                (authority.into(), host, port, path.into(), url.is_tls())
             }
             ScrapeUrl::Unix(socket) => panic!("{socket}"),
         }
@@ -187,14 +138,6 @@ mod tests {
         ] {
             let problem = ScrapeUrl::parse(text).unwrap_err();
             assert!(problem.contains(why) && !problem.contains("hunter2"), "{text:?}: {problem}");
-        }
-    }
-
-    #[test]
-    fn path_starts_with_a_slash() {
-        is_path("/probe?target=a").unwrap();
-        for path in ["", "metrics", "/a b", "/a#b"] {
-            is_path(path).unwrap_err();
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The declarations of the keys of `[[scrape]]` and `[[textfile]]`.
 
+use fleetgauge_common::http_client::{is_path, is_username};
 use fleetgauge_common::settings::{Kind, Setting, Tables, setting};
+use fleetgauge_common::tls_client::is_server_name;
 
 use super::scrape::{self, MAX_SCRAPES};
 use super::textfile::{self, MAX_TEXTFILES};
-use super::{labels, scrape_auth, scrape_url, tls};
+use super::{labels, scrape_url};
 
 /// Maximum of `max_samples` and, times 256 bytes, of `max_size`: what a host can report at most.
 const MOST_SAMPLES: u64 = 1 << 20;
@@ -36,7 +38,7 @@ pub(super) const SCRAPE: Tables = Tables {
 
 const SCRAPE_KEYS: [Setting; 16] = [
     setting("url", Kind::Text(scrape_url::is_url), "URL", "Page of the exporter").required(),
-    setting("path", Kind::Text(scrape_url::is_path), "PATH", "Path of the page on a Unix socket")
+    setting("path", Kind::Text(is_path), "PATH", "Path of the page on a Unix socket")
         .default_note("/metrics"),
     setting("job", Kind::Text(scrape::is_label_value), "NAME", "Label job of all series")
         .required(),
@@ -47,14 +49,14 @@ const SCRAPE_KEYS: [Setting; 16] = [
     setting("timeout", Kind::seconds(1, 3600), "DURATION", "Maximum duration of a scrape")
         .default_note("10s, or the interval if it is shorter"),
     setting("labels", Kind::Table(labels::is_label), "NAME=VALUE", "Labels of all series"),
-    setting("username", Kind::Text(scrape_auth::is_username), "NAME", "User name"),
+    setting("username", Kind::Text(is_username), "NAME", "User name"),
     setting("password_file", Kind::Path, "FILE", "Password, not world-readable"),
     setting("bearer_token_file", Kind::Path, "FILE", "Bearer token, not world-readable"),
     setting("tls_ca", Kind::Path, "FILE", "PEM CA certificates to verify the exporter")
         .default_note("trust store of the system"),
     setting("tls_certificate", Kind::Path, "FILE", "PEM certificate chain, leaf first"),
     setting("tls_key", Kind::Path, "FILE", "PEM private key, not world-readable"),
-    setting("tls_server_name", Kind::Text(tls::is_name), "NAME", "Name in the certificate")
+    setting("tls_server_name", Kind::Text(is_server_name), "NAME", "Name in the certificate")
         .default_note("host of the url"),
     setting("max_samples", Kind::Number(1, MOST_SAMPLES), "N", "Maximum samples of a page")
         .default("10000"),

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use fleetgauge_common::settings::{Layers, SettingError, SettingErrors};
-use rustls::pki_types::ServerName;
+use fleetgauge_common::settings::{Layers, SettingErrors};
+use fleetgauge_common::tls_client::server_name;
 
 use crate::tls::{Identity, TlsClient, TlsFileError, TlsSettings};
 
@@ -22,10 +22,10 @@ pub(super) fn settings(layers: &mut Layers) -> Option<TlsSettings> {
         (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
         _ => None,
     };
-    let server_name = layers.text("tls_server_name").and_then(|text| name(text).ok());
+    let server_name = layers.text("tls_server_name").and_then(|text| server_name(text).ok());
     let settings = TlsSettings { ca: layers.path("tls_ca"), identity, server_name };
     if let Err(error) = TlsClient::new(settings.clone()).connector() {
-        layers.reject(error.into());
+        layers.reject(error.into_setting_error());
     }
     Some(settings)
 }
@@ -37,23 +37,6 @@ pub(super) fn check_validity(
 ) -> Result<(), SettingErrors> {
     let Some(settings) = settings else { return Ok(()) };
     let mut tls = TlsClient::new(settings.clone());
-    tls.connector().map_err(SettingError::from)?;
-    tls.check_validity(now).map_or(Ok(()), |error| Err(SettingError::from(error).into()))
-}
-
-/// Checks that `text` can be a TLS server name: a host name or an IP address.
-pub(super) fn is_name(text: &str) -> Result<(), String> {
-    name(text).map(drop)
-}
-
-/// Parses a TLS server name.
-pub(super) fn name(text: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(text.to_owned())
-        .map_err(|_| "must be a host name or an IP address".to_owned())
-}
-
-impl From<TlsFileError> for SettingError {
-    fn from(error: TlsFileError) -> Self {
-        Self::new(error.setting(), error.problem())
-    }
+    tls.connector().map_err(TlsFileError::into_setting_error)?;
+    tls.check_validity(now).map_or(Ok(()), |error| Err(error.into_setting_error().into()))
 }

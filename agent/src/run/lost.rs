@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::client::ClientError;
-use crate::tls::TlsClient;
+use crate::tls::{TlsClient, explain};
 
 /// Timeout for receiving Welcome.
 pub(super) const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,8 +32,8 @@ impl Lost {
     /// Returns the cause, with TLS errors explained.
     pub(super) fn explain(&self, tls: Option<&TlsClient>) -> String {
         match (self, tls) {
-            (Self::Read(error), Some(tls)) => format!("reading failed: {}", tls.explain(error)),
-            (Self::Write(error), Some(tls)) => format!("writing failed: {}", tls.explain(error)),
+            (Self::Read(error), Some(tls)) => format!("reading failed: {}", explain(tls, error)),
+            (Self::Write(error), Some(tls)) => format!("writing failed: {}", explain(tls, error)),
             _ => self.to_string(),
         }
     }

@@ -1,7 +1,8 @@
 //! The agent: samples on its schedule, keeps one connection to the collector and reconnects.
 //!
 //! Two tasks on one thread communicate over two watch channels, which hold one value each: the
-//! newest sample, and the sampling plan. Nothing queues while the collector is unreachable.
+//! newest sample, and the sampling plan. Nothing queues while the collector is unreachable; the
+//! `recorder` keeps the samples in a bounded log.
 //!
 //! `reporter` is the connection loop. A round tries the addresses of the collector one by one
 //! (`connect`, `tls_handshake`, `session`); `failure` and `paused_addresses` decide when
@@ -19,12 +20,15 @@ mod keepalive;
 mod lost;
 mod outbox;
 mod paused_addresses;
+mod recorder;
 mod reject_advice;
+mod replay;
 mod reporter;
 mod resolver;
 mod sampling;
 mod sanitize;
 mod session;
+mod session_end;
 mod socket;
 mod tls_handshake;
 mod transport;
@@ -32,11 +36,13 @@ mod watchdog;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use control::Control;
 pub use control::{Reload, Settings};
 use fleetgauge_common::service_manager;
 use fleetgauge_common::settings::{SettingError, SettingErrors};
+use recorder::Recorder;
 use reporter::Reporter;
 use sampling::SamplingPlan;
 use tokio::sync::watch;
@@ -46,6 +52,7 @@ use crate::config::{Config, Endpoint, TokenSource};
 use crate::identity::Host;
 use crate::metrics::Selection;
 use crate::profile::Profile;
+use crate::report_log::LogLimits;
 use crate::tls::TlsSettings;
 
 /// The settings of a running agent.
@@ -64,6 +71,8 @@ pub struct Agent {
     pub insecure: bool,
     /// TLS settings; `None`: no TLS.
     pub tls: Option<TlsSettings>,
+    /// Bounds of the log of reports; 0 bytes: no log.
+    pub log: LogLimits,
 }
 
 impl Agent {
@@ -88,6 +97,7 @@ impl Agent {
             token: config.token.clone(),
             insecure: config.insecure,
             tls: config.tls.clone(),
+            log: config.report_log,
         })
     }
 
@@ -106,6 +116,8 @@ impl Agent {
             ("insecure", self.insecure == other.insecure),
             ("token_file", self.token == other.token),
             ("tls", self.tls == other.tls),
+            ("log_size", self.log.bytes == other.log.bytes),
+            ("log_age", self.log.age == other.log.age),
         ];
         compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
@@ -136,14 +148,15 @@ pub async fn run_reloading(
         terms: Terms::default(),
     };
     let (plan, planned) = watch::channel(plan);
-    let reporter = Reporter::new(agent, samples, plan);
+    let recorder = Arc::new(Recorder::new(agent.log, Instant::now(), sampling::unix_now()));
+    let reporter = Reporter::new(agent, samples, plan, Arc::clone(&recorder));
     let shutdown = pin!(async {
         shutdown.await;
         service_manager::stopping(None, None);
     });
     service_manager::ready(None);
     tokio::select! {
-        () = sampling::sample_on_schedule(planned, newest) => {}
+        () = sampling::sample_on_schedule(planned, newest, &recorder) => {}
         () = reporter.run(Control::new(shutdown, reload)) => {}
         () = watchdog::run() => {}
     }

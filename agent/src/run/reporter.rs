@@ -17,6 +17,7 @@ use super::failure::{Failure, Retry};
 use super::failure_log::log_fields;
 use super::lost::Lost;
 use super::paused_addresses::PausedAddresses;
+use super::recorder::Recorder;
 use super::resolver::Resolver;
 use super::sampling::{SamplingPlan, TimedSample};
 use super::sanitize::sanitize;
@@ -33,8 +34,8 @@ pub(super) struct Reporter {
     agent: Agent,
     credentials: Credentials,
     client: Client,
-    /// Zero of the client's clock.
-    started: Instant,
+    /// Has the client's clock and the log.
+    recorder: Arc<Recorder>,
     resolver: Resolver,
     /// Target of a Drain. Tried in one round; then the agent returns to the configured collector.
     redirect: Option<Endpoint>,
@@ -70,13 +71,14 @@ impl Reporter {
         agent: Agent,
         samples: watch::Receiver<Option<TimedSample>>,
         plan: watch::Sender<SamplingPlan>,
+        recorder: Arc<Recorder>,
     ) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         Self {
             agent,
             credentials: Credentials::default(),
             client: Client::default(),
-            started: Instant::now(),
+            recorder,
             resolver: Resolver::default(),
             redirect: None,
             backoff: backoff(),
@@ -217,7 +219,7 @@ impl Reporter {
             &self.agent,
             &self.credentials,
             &mut self.client,
-            self.started,
+            &self.recorder,
             &mut self.session_log,
         );
         let end = session.run(&mut self.samples, &self.plan, control).await;
@@ -316,6 +318,7 @@ impl Reporter {
             plan.metrics = agent.metrics.clone();
             old.interval != new.interval || old.id != new.id || self.agent.metrics != agent.metrics
         });
+        self.recorder.set_limits(agent.log);
         self.agent = agent;
         self.credentials = credentials;
         self.redirect = None;

@@ -36,7 +36,8 @@ fn reporter_of(config: Config) -> Reporter {
         metrics: agent.metrics.clone(),
         terms: Terms::default(),
     };
-    Reporter::new(agent, watch::channel(None).1, watch::channel(plan).0)
+    let recorder = Recorder::new(agent.log, Instant::now(), Duration::ZERO);
+    Reporter::new(agent, watch::channel(None).1, watch::channel(plan).0, Arc::new(recorder))
 }
 
 /// Runs a reporter with these addresses while `test` runs.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use fleetgauge_proto::AgentId;
 use tokio::sync::watch;
 
+use super::recorder::Recorder;
 use crate::catalogs::Catalogs;
 use crate::client::Terms;
 use crate::metrics::Selection;
@@ -39,12 +40,14 @@ pub(super) struct TimedSample {
     pub(super) sample: Sample,
 }
 
-/// Takes a sample immediately and then at each tick, and sends it to `newest`. Never returns.
+/// Takes a sample immediately and then at each tick, records it and sends it to `newest`. Never
+/// returns.
 ///
 /// A new plan starts a new schedule, and new sources if the selected metrics differ.
 pub(super) async fn sample_on_schedule(
     mut plan: watch::Receiver<SamplingPlan>,
     newest: watch::Sender<Option<TimedSample>>,
+    recorder: &Recorder,
 ) {
     let mut sampled = plan.borrow().metrics.clone();
     let mut sampler = sampled.sampler();
@@ -61,6 +64,7 @@ pub(super) async fn sample_on_schedule(
             let sample = sampler.sample(deadline(interval), &terms.limits).await;
             let (metrics, terms) = (sampled.clone(), terms.clone());
             let catalogs = sampler.catalogs().clone();
+            recorder.record(taken, &sample, &catalogs);
             newest.send_replace(Some(TimedSample { taken, metrics, terms, catalogs, sample }));
             tokio::select! {
                 () = tokio::time::sleep_until(schedule.next().into()) => {
@@ -73,6 +77,6 @@ pub(super) async fn sample_on_schedule(
 }
 
 /// Returns the time since the Unix epoch; zero if the system clock is before it.
-fn unix_now() -> Duration {
+pub(super) fn unix_now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleetgauge_common::service_manager;
 use fleetgauge_proto::message::ByeReason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
-use tracing::{debug, info};
+use tracing::info;
 
 use super::Agent;
 use super::connect::Connection;
@@ -19,8 +18,12 @@ use super::credentials::Credentials;
 use super::keepalive::{Keepalive, KeepaliveAction};
 use super::lost::{Lost, WELCOME_TIMEOUT};
 use super::outbox::Outbox;
+use super::recorder::Recorder;
+use super::replay::Replay;
 use super::sampling::{SamplingPlan, TimedSample};
 use super::sanitize::sanitize;
+use super::session_end::PendingDrain;
+pub(super) use super::session_end::SessionEnd;
 use super::transport::Transport;
 use crate::client::{Baseline, Client, Event, Terms};
 use crate::config::{Endpoint, Token};
@@ -35,24 +38,6 @@ const READ_BYTES: usize = 1024;
 /// First bytes of a TLS alert record: content type 21, major version 3. No frame starts with them.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
-/// How a connection ended.
-pub(super) enum SessionEnd {
-    /// A command: shut down or use new settings.
-    Command(Command),
-    /// The agent left because the collector sent Drain.
-    Drained {
-        /// Time until the end of the Drain's delay; not zero if the collector closed the connection
-        /// early.
-        remaining: Duration,
-        /// Collector to connect to next, not validated; `None`: the configured one.
-        target: Option<Box<str>>,
-    },
-    /// The collector sent Reject.
-    Rejected { code: u16, text: Box<str>, retry_after: Option<Duration> },
-    /// The connection was lost.
-    Lost(Lost),
-}
-
 /// A connection from Hello to its end.
 pub(super) struct Session<'a> {
     transport: Transport,
@@ -62,9 +47,12 @@ pub(super) struct Session<'a> {
     credentials: &'a Credentials,
     token: Option<&'a Token>,
     client: &'a mut Client,
-    /// Zero of the client's clock.
-    clock_zero: Instant,
+    /// Has the client's clock and the log.
+    recorder: Arc<Recorder>,
     baseline: Baseline,
+    /// Whether the collector asks for the log.
+    has_log: bool,
+    replay: Replay,
     /// What the collector requires of samples.
     terms: Terms,
     /// Whether the catalogs of Hello meet these terms, so that the collector has them.
@@ -90,12 +78,8 @@ enum Step {
     Sampled,
     Received(io::Result<usize>),
     Sent(io::Result<()>),
-}
-
-/// A received Drain whose delay has not passed.
-struct PendingDrain {
-    leave: Instant,
-    target: Option<Box<str>>,
+    /// There is a report to send again.
+    Replay,
 }
 
 impl<'a> Session<'a> {
@@ -105,7 +89,7 @@ impl<'a> Session<'a> {
         agent: &'a Agent,
         credentials: &'a Credentials,
         client: &'a mut Client,
-        clock_zero: Instant,
+        recorder: &Arc<Recorder>,
         log: &'a mut RetryLog,
     ) -> Self {
         let Connection { transport, address, token } = connection;
@@ -119,8 +103,10 @@ impl<'a> Session<'a> {
             credentials,
             token,
             client,
-            clock_zero,
+            recorder: Arc::clone(recorder),
             baseline: Baseline::default(),
+            has_log: false,
+            replay: Replay::new(Arc::clone(recorder)),
             terms: Terms::default(),
             has_sent_catalogs: false,
             log,
@@ -171,7 +157,11 @@ impl<'a> Session<'a> {
             Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
         }
         let credential = self.token.map(Token::secret);
-        self.client.start(&self.profile, credential, &mut self.out.frames);
+        let out = &mut self.out.frames;
+        match self.recorder.offer() {
+            Some(first) => self.client.start_with_log(&self.profile, credential, first, out),
+            None => self.client.start(&self.profile, credential, out),
+        }
         let mut buffer = [0; READ_BYTES];
         loop {
             match self.next_step(samples, control, &mut buffer).await {
@@ -186,6 +176,9 @@ impl<'a> Session<'a> {
                     }
                 }
                 Step::Sampled => self.report(samples)?,
+                Step::Replay => {
+                    self.replay.send(self.client, &self.terms, &mut self.out.frames)?;
+                }
                 Step::Received(Ok(0)) => return Err(Lost::Closed),
                 Step::Received(read) => {
                     let read = read.map_err(Lost::Read)?;
@@ -227,7 +220,14 @@ impl<'a> Session<'a> {
             Ok(()) = samples.changed(), if self.client.is_welcomed() => Step::Sampled,
             () = deadline => Step::Deadline,
             read = self.transport.read(buffer) => Step::Received(read),
+            // Last, so that a long replay delays neither reports nor answers.
+            () = std::future::ready(()), if self.can_replay() => Step::Replay,
         }
+    }
+
+    /// Returns whether a report of the log can be sent: the newest values come first.
+    fn can_replay(&self) -> bool {
+        self.client.is_welcomed() && !self.client.is_new_session() && self.replay.is_ready()
     }
 
     /// Returns the reason of the Bye for `command`; `None` if a reload changed nothing that affects
@@ -255,25 +255,28 @@ impl<'a> Session<'a> {
             return Err(Lost::TlsRequired);
         }
         self.keepalive = Keepalive::new(Instant::now());
-        let now = self.clock_zero.elapsed();
+        let now = self.recorder.elapsed(Instant::now());
         while let Some(event) =
             self.client.received(&self.profile, now, &mut bytes, &mut self.out.frames)?
         {
             match event {
-                Event::Welcomed { session_id, interval, catalogs_sent, terms } => {
-                    self.welcomed = Some(Instant::now());
+                Event::Welcomed {
+                    session_id,
+                    interval,
+                    catalogs_sent,
+                    terms,
+                    unix_ms,
+                    has_log,
+                } => {
+                    self.take_time(unix_ms, has_log);
                     self.has_sent_catalogs = catalogs_sent.is_ok();
-                    self.terms = terms.clone();
-                    // Keep the schedule across reconnects unless something changes.
-                    plan.send_if_modified(|plan| {
-                        let has_changed = (plan.interval, &plan.terms) != (interval, &terms);
-                        (plan.interval, plan.terms) = (interval, terms);
-                        has_changed
-                    });
+                    self.begin(interval, terms, plan);
                     self.log_welcome(session_id, interval, catalogs_sent.unwrap_or(0));
                     self.report(samples)?;
                 }
                 Event::Pong { .. } => {}
+                Event::Acknowledged { sequence } => self.recorder.acknowledge(sequence),
+                Event::Resend { first, reports } => self.replay.resend(first, reports),
                 Event::Drain { delay, target } => {
                     // Log one Drain per session: a collector may send many.
                     if self.drain.is_none() && self.logged {
@@ -288,44 +291,6 @@ impl<'a> Session<'a> {
             }
         }
         Ok(None)
-    }
-
-    fn log_welcome(&mut self, session_id: u64, interval: Duration, catalogs_sent: usize) {
-        self.logged = self.log.failed(Instant::now()).is_some();
-        if self.logged {
-            let (collector, address) = (self.endpoint, self.address);
-            info!(%collector, %address, session_id, ?interval, catalogs_sent, "connected");
-        }
-        service_manager::status(&format!("reporting to {}", self.endpoint));
-    }
-
-    /// Queues a report of the newest sample, if there is one of the agent's metrics that was taken
-    /// for the collector's terms.
-    fn report(&mut self, samples: &mut watch::Receiver<Option<TimedSample>>) -> Result<(), Lost> {
-        let newest = samples.borrow_and_update();
-        // After a reload the newest sample may be one of other metrics.
-        if let Some(newest) = &*newest
-            && newest.metrics == self.agent.metrics
-            && newest.terms == self.terms
-        {
-            let of_hello = self.has_sent_catalogs.then(|| self.profile.catalogs.clone());
-            if newest.catalogs != self.profile.catalogs {
-                Arc::make_mut(&mut self.profile).catalogs = newest.catalogs.clone();
-            }
-            let (profile, sample) = (&self.profile, &newest.sample);
-            self.terms.check(profile)?;
-            sample.check_limits(&profile.catalogs, &self.terms.limits)?;
-            // Later in a session the baseline sends new catalogs.
-            if self.client.is_new_session() {
-                let (sent, out) = (of_hello.as_ref(), &mut self.out.frames);
-                self.client.send_new_catalogs(sent, &profile.catalogs, out);
-            }
-            let taken = newest.taken.saturating_duration_since(self.clock_zero);
-            let sequence =
-                self.baseline.report(self.client, profile, sample, taken, &mut self.out.frames)?;
-            debug!(sequence, values = sample.values.len(), "report");
-        }
-        Ok(())
     }
 
     /// Returns the next deadline: the timeout for Welcome, the keepalive or the end of a Drain's
@@ -378,6 +343,9 @@ impl<'a> Session<'a> {
         let _ = timeout(BYE_TIMEOUT, close).await;
     }
 }
+
+#[path = "session_report.rs"]
+mod report;
 
 #[cfg(test)]
 #[path = "session_tests.rs"]

@@ -36,9 +36,10 @@ async fn run(
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let connection = Connection { transport, address, token: None };
     let (credentials, mut client) = (Credentials::default(), Client::default());
-    let (endpoint, now, mut log) = (&agent.collector, Instant::now(), RetryLog::new(false));
+    let (endpoint, mut log) = (&agent.collector, RetryLog::new(false));
+    let recorder = Arc::new(Recorder::new(agent.log, Instant::now(), Duration::ZERO));
     let mut session =
-        Session::new(connection, endpoint, agent, &credentials, &mut client, now, &mut log);
+        Session::new(connection, endpoint, agent, &credentials, &mut client, &recorder, &mut log);
     session.out.frames = vec![0; queued];
     let plan = SamplingPlan {
         id: agent.profile.id.clone(),

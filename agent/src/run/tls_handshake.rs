@@ -14,7 +14,7 @@ use super::connect::{CONNECT_TIMEOUT, ConnectError};
 use super::socket::Socket;
 use super::transport::{HandshakeStream, Transport};
 use crate::config::Endpoint;
-use crate::tls::TlsClient;
+use crate::tls::{TlsClient, explain};
 
 /// Timeout for the rest of a frame that arrives instead of TLS.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub(super) async fn handshake(
         Err(_) => Err(ConnectError::TlsTimeout),
         Ok(Ok(stream)) => Ok(Transport::Tls(Box::new(stream))),
         Ok(Err((_, stream))) if !stream.frame.is_empty() => Err(rejected(stream).await),
-        Ok(Err((error, _))) => Err(ConnectError::Tls(tls.explain(&error))),
+        Ok(Err((error, _))) => Err(ConnectError::Tls(explain(tls, &error))),
     }
 }
 

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::pin::Pin;
 
 use flate2::write::MultiGzDecoder;
+use fleetgauge_common::http_client::failed;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
 use super::ScrapeError;
-use super::connection::failed;
 use super::error::excerpt;
 use super::text::{Format, PageReader, Sink};
 
@@ -79,7 +79,8 @@ pub(super) async fn read(
 async fn next_part(body: &mut Incoming) -> Result<Option<Bytes>, ScrapeError> {
     loop {
         let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
-        let Some(frame) = frame.transpose().map_err(|error| failed(&error))? else {
+        let Some(frame) = frame.transpose().map_err(|error| ScrapeError::from(failed(&error)))?
+        else {
             return Ok(None);
         };
         // Trailers are skipped.

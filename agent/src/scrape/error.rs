@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use fleetgauge_common::http_client::HttpError;
+
 /// Maximum length of an excerpt of a line in an error, in characters: one line of a terminal.
 pub const MAX_EXCERPT_CHARS: usize = 80;
 
@@ -68,6 +70,15 @@ pub enum ScrapeError {
     /// The content or transfer coding of the page is unknown, or its data is invalid.
     #[error("the page has an unsupported or broken encoding: {0}")]
     Encoding(String),
+}
+
+impl From<HttpError> for ScrapeError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Connect(problem) => Self::Connect(problem),
+            HttpError::Credentials(problem) => Self::Credentials(problem),
+        }
+    }
 }
 
 impl ScrapeError {

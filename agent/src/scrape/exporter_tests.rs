@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use fleetgauge_common::http_client::HttpAuth;
 
 use super::super::fake_exporter::{Answer, FakeExporter, page, response};
 use super::*;
-use crate::config::{ScrapeAuth, ScrapeTarget};
+use crate::config::ScrapeTarget;
 use crate::tables::exposition;
 use crate::tls::TlsSettings;
 
@@ -291,11 +292,11 @@ async fn credentials_are_read_before_every_scrape() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let fake = FakeExporter::start(page("a 1\n")).await;
     let path = file.path().to_path_buf();
-    let basic = ScrapeAuth::Basic { username: "me".into(), password_file: path.clone() };
+    let basic = HttpAuth::Basic { username: "me".into(), password_file: path.clone() };
     for (auth, headers) in [
         (basic, ["authorization: Basic bWU6b25l\r\n", "authorization: Basic bWU6dHdv\r\n"]),
         (
-            ScrapeAuth::Bearer { token_file: path.clone() },
+            HttpAuth::Bearer { token_file: path.clone() },
             ["authorization: Bearer one\r\n", "authorization: Bearer two\r\n"],
         ),
     ] {

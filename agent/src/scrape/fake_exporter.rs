@@ -7,7 +7,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{ScrapeAuth, ScrapeSettings, ScrapeTarget};
+use fleetgauge_common::http_client::HttpAuth;
+
+use crate::config::{ScrapeSettings, ScrapeTarget};
 
 /// What the exporter does after a request.
 #[derive(Clone)]
@@ -124,7 +126,7 @@ pub(super) fn settings(port: u16) -> ScrapeSettings {
         interval: minute,
         timeout: minute,
         labels: Default::default(),
-        auth: ScrapeAuth::None,
+        auth: HttpAuth::None,
         max_samples: 10_000,
         max_size: 1 << 20,
     }

@@ -1,23 +1,18 @@
 //! Requests the page of an exporter over HTTP/1.1.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use fleetgauge_common::http_client::{AuthReader, Connection, Dialer, HttpAuth, HttpError, failed};
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderValue, LOCATION, USER_AGENT,
 };
 use hyper::{Request, Response, StatusCode};
-use rustls::pki_types::ServerName;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio_rustls::TlsConnector;
 
 use super::ScrapeError;
-use super::connection::{Connection, failed};
 use super::error::excerpt;
-use crate::config::{Authorization, ScrapeAuth, ScrapeSettings, ScrapeTarget};
-use crate::tls::{TlsClient, TlsFileError};
+use crate::config::{ScrapeSettings, ScrapeTarget};
 
 /// The formats that the parser knows, preferred as by Prometheus.
 const FORMATS: &str = "application/openmetrics-text;version=1.0.0,\
@@ -29,13 +24,12 @@ const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 /// Client of one exporter. Keeps the connection between requests.
 pub(super) struct HttpClient {
     target: ScrapeTarget,
-    auth: ScrapeAuth,
+    auth: HttpAuth,
     headers: HeaderMap,
-    connection: Option<Connection>,
-    tls: Option<TlsClient>,
-    authorization: Reading<Result<Option<Authorization>, String>>,
-    connector: Reading<(TlsClient, Result<TlsConnector, TlsFileError>)>,
-    lookup: Reading<io::Result<Vec<SocketAddr>>>,
+    connection: Option<Connection<String>>,
+    authorization: AuthReader,
+    /// `None`: a Unix socket.
+    dialer: Option<Dialer>,
 }
 
 /// Leaves out what may have secrets.
@@ -48,19 +42,19 @@ impl std::fmt::Debug for HttpClient {
 impl HttpClient {
     /// Creates a client. Does not connect yet.
     pub(super) fn new(settings: &ScrapeSettings) -> Self {
-        let tls = match &settings.target {
-            ScrapeTarget::Tcp { tls, .. } => tls.clone(),
+        let dialer = match &settings.target {
+            ScrapeTarget::Tcp { host, port, tls, .. } => {
+                Some(Dialer::new(host, *port, tls.clone()))
+            }
             ScrapeTarget::Unix { .. } => None,
         };
         Self {
             target: settings.target.clone(),
             auth: settings.auth.clone(),
-            headers: headers(&settings.target, settings.timeout),
+            headers: headers(&settings.target, dialer.as_ref(), settings.timeout),
             connection: None,
-            tls: tls.map(TlsClient::new),
-            authorization: Reading::default(),
-            connector: Reading::default(),
-            lookup: Reading::default(),
+            authorization: AuthReader::default(),
+            dialer,
         }
     }
 
@@ -71,7 +65,7 @@ impl HttpClient {
 
     /// Requests the page, and returns the response with status 200.
     pub(super) async fn get(&mut self) -> Result<Response<Incoming>, ScrapeError> {
-        let authorization = self.authorization().await?;
+        let authorization = self.authorization.header(&self.auth).await?;
         let response = match self.get_again(authorization.as_ref()).await? {
             Some(response) => response,
             None => {
@@ -89,7 +83,7 @@ impl HttpClient {
     /// exporters close connections that are idle for long.
     async fn get_again(
         &mut self,
-        authorization: Option<&Authorization>,
+        authorization: Option<&HeaderValue>,
     ) -> Result<Option<Response<Incoming>>, ScrapeError> {
         let Some(mut connection) = self.connection.take() else { return Ok(None) };
         let request = self.request(authorization)?;
@@ -98,110 +92,38 @@ impl HttpClient {
         Ok(Some(response))
     }
 
-    fn request(
-        &self,
-        authorization: Option<&Authorization>,
-    ) -> Result<Request<String>, ScrapeError> {
+    fn request(&self, authorization: Option<&HeaderValue>) -> Result<Request<String>, HttpError> {
         let (ScrapeTarget::Tcp { path, .. } | ScrapeTarget::Unix { path, .. }) = &self.target;
         let request = Request::get(&**path).body(String::new());
         let mut request = request.map_err(|error| failed(&error))?;
         request.headers_mut().clone_from(&self.headers);
         if let Some(authorization) = authorization {
-            // The error must not contain the value.
-            let value = HeaderValue::from_str(authorization.as_str());
-            let invalid = |_| ScrapeError::Credentials("illegal character".to_owned());
-            let mut value = value.map_err(invalid)?;
-            value.set_sensitive(true);
-            request.headers_mut().insert(AUTHORIZATION, value);
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
         Ok(request)
     }
 
-    /// Reads the password or token.
-    async fn authorization(&mut self) -> Result<Option<Authorization>, ScrapeError> {
-        if self.auth == ScrapeAuth::None {
-            return Ok(None);
-        }
-        let auth = self.auth.clone();
-        let read = self.authorization.run(move || auth.authorization()).await;
-        read.map_err(unreadable)?.map_err(ScrapeError::Credentials)
-    }
-
-    async fn connect(&mut self) -> Result<Connection, ScrapeError> {
-        let tls = self.tls_connector().await?;
-        match &self.target {
-            ScrapeTarget::Tcp { host, port, .. } => {
-                let addresses = addresses(&mut self.lookup, host, *port).await?;
-                Connection::tcp(&addresses, tls).await
-            }
+    async fn connect(&mut self) -> Result<Connection<String>, HttpError> {
+        match (&self.target, &mut self.dialer) {
+            (ScrapeTarget::Tcp { .. }, Some(dialer)) => dialer.connect().await,
             #[cfg(unix)]
-            ScrapeTarget::Unix { socket, .. } => Connection::unix(socket).await,
-            #[cfg(not(unix))]
-            ScrapeTarget::Unix { .. } => {
-                Err(ScrapeError::Connect("there are no Unix sockets here".to_owned()))
-            }
+            (ScrapeTarget::Unix { socket, .. }, _) => Connection::unix(socket).await,
+            _ => Err(HttpError::Connect("there are no Unix sockets here".to_owned())),
         }
     }
-
-    /// Reads the TLS files. Returns the connector and the name that the certificate must have.
-    async fn tls_connector(
-        &mut self,
-    ) -> Result<Option<(TlsConnector, ServerName<'static>)>, ScrapeError> {
-        let Some(tls) = &mut self.tls else { return Ok(None) };
-        let ScrapeTarget::Tcp { host, .. } = &self.target else { return Ok(None) };
-        let mut client = tls.clone();
-        let read = move || {
-            let connector = client.connector();
-            (client, connector)
-        };
-        let (client, connector) = self.connector.run(read).await.map_err(unreadable)?;
-        *tls = client;
-        let connector = connector.map_err(|error| ScrapeError::Credentials(error.to_string()))?;
-        let name = match &tls.settings().server_name {
-            Some(name) => name.clone(),
-            None => ServerName::try_from(host.to_string()).map_err(|error| failed(&error))?,
-        };
-        Ok(Some((connector, name)))
-    }
-}
-
-/// Returns the addresses of a host.
-async fn addresses(
-    lookup: &mut Reading<io::Result<Vec<SocketAddr>>>,
-    host: &str,
-    port: u16,
-) -> Result<Vec<SocketAddr>, ScrapeError> {
-    // Needs no thread.
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![(address, port).into()]);
-    }
-    let name = (host.to_owned(), port);
-    let found = lookup.run(move || name.to_socket_addrs().map(Iterator::collect)).await;
-    found.map_err(|panicked| failed(&panicked))?.map_err(|error| failed(&error))
-}
-
-fn unreadable(panicked: JoinError) -> ScrapeError {
-    ScrapeError::Credentials(panicked.to_string())
 }
 
 /// Returns the headers of all requests.
-fn headers(target: &ScrapeTarget, timeout: Duration) -> HeaderMap {
-    let host = match target {
-        ScrapeTarget::Unix { .. } => "localhost".to_owned(),
-        ScrapeTarget::Tcp { host, port, tls, .. } => {
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
-            let default_port = if tls.is_some() { 443 } else { 80 };
-            if *port == default_port { host } else { format!("{host}:{port}") }
-        }
-    };
+fn headers(target: &ScrapeTarget, dialer: Option<&Dialer>, timeout: Duration) -> HeaderMap {
     let fixed = HeaderValue::from_static;
     let mut headers = HeaderMap::from_iter([
         (ACCEPT, fixed(FORMATS)),
         (ACCEPT_ENCODING, fixed(if is_on_this_host(target) { "identity" } else { "gzip" })),
         (USER_AGENT, fixed(AGENT)),
     ]);
+    let host = dialer.map_or(Ok(fixed("localhost")), Dialer::host_header);
     // Hosts are checked by the settings, and a number is legal.
-    if let Ok(host) = HeaderValue::from_str(&host) {
+    if let Ok(host) = host {
         headers.insert(HOST, host);
     }
     if let Ok(timeout) = HeaderValue::from_str(&timeout.as_secs_f64().to_string()) {
@@ -248,70 +170,14 @@ fn location_host(location: &[u8]) -> String {
     }
 }
 
-/// A read of files, or a lookup of a name, on a blocking thread. If the file system or the resolver
-/// hangs, later scrapes wait for the same call instead of occupying one more thread each.
-struct Reading<T>(Option<JoinHandle<T>>);
-
-impl<T> Default for Reading<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T: Send + 'static> Reading<T> {
-    async fn run(&mut self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-        // What came too late for an earlier call may be out of date.
-        self.0.take_if(|earlier| earlier.is_finished());
-        let result = self.0.get_or_insert_with(|| spawn_blocking(read)).await;
-        self.0 = None;
-        result
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
-    use tokio::time::timeout;
-
-    use super::super::fake_exporter::{FakeExporter, page};
     use super::*;
-
-    #[tokio::test]
-    async fn hung_lookup_is_awaited_again_instead_of_starting_another() {
-        let fake = FakeExporter::start(page("a 1\n")).await;
-        let mut settings = fake.settings();
-        let ScrapeTarget::Tcp { host, port, .. } = &mut settings.target else { panic!() };
-        let address = SocketAddr::from(([127, 0, 0, 1], *port));
-        // RFC 6761: no resolver finds this name.
-        *host = "exporter.invalid".into();
-        let mut client = HttpClient::new(&settings);
-        let (answer, answered) = mpsc::channel();
-        client.lookup = Reading(Some(spawn_blocking(move || Ok(answered.recv().unwrap()))));
-        for _ in 0..2 {
-            timeout(Duration::from_millis(1), client.get()).await.unwrap_err();
-        }
-        // The scrape waits before the lookup ends.
-        let (answered, ()) = tokio::join!(client.get(), async {
-            answer.send(vec![address]).unwrap();
-        });
-        answered.unwrap();
-        assert!(client.lookup.0.is_none());
-    }
-
-    #[tokio::test]
-    async fn answer_to_an_earlier_call_is_not_used() {
-        let mut reading = Reading(Some(tokio::spawn(async { 1 })));
-        while !reading.0.as_ref().unwrap().is_finished() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(reading.run(|| 2).await.unwrap(), 2);
-    }
 
     #[test]
     fn gzip_is_requested_from_other_hosts_only() {
         let encoding = |target: &ScrapeTarget| {
-            headers(target, Duration::from_secs(1)).remove(ACCEPT_ENCODING).unwrap()
+            headers(target, None, Duration::from_secs(1)).remove(ACCEPT_ENCODING).unwrap()
         };
         for (host, expected) in [
             ("127.0.0.1", "identity"),
@@ -328,14 +194,5 @@ mod tests {
         }
         let target = ScrapeTarget::Unix { socket: "/run/a.sock".into(), path: "/".into() };
         assert_eq!(encoding(&target), "identity");
-    }
-
-    #[tokio::test]
-    async fn names_and_addresses_are_looked_up() {
-        for host in ["localhost", "127.0.0.1", "::1"] {
-            let found = addresses(&mut Reading::default(), host, 9100).await.unwrap();
-            assert!(found.iter().all(|to| to.ip().is_loopback() && to.port() == 9100), "{host}");
-            assert!(!found.is_empty(), "{host}");
-        }
     }
 }

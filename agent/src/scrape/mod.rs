@@ -5,13 +5,12 @@
 //! | [`text`] | Parser of metrics pages, without I/O |
 //! | [`error`] | Errors of a scrape |
 //! | `page_sink`, `sample_order`, `relabel` | Writes a page into an output of samples |
-//! | `http`, `connection`, `body` | Fetches the page of an exporter |
+//! | `http`, `body` | Fetches the page of an exporter |
 //! | `exporter` | One scrape of an exporter |
 //! | `scraper`, `scrapers` | When exporters are scraped, and the metrics about scrapes |
 //! | `textfile`, `known_file` | Source that reads text files |
 
 mod body;
-mod connection;
 pub mod error;
 mod exporter;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetgauge_common::http_client::HttpAuth;
 use fleetgauge_proto::Limits;
 use tokio::sync::Notify;
 
@@ -155,7 +156,7 @@ async fn secrets_are_not_logged() {
     let denied = "HTTP/1.1 401 hunter2\r\nContent-Length: 7\r\n\r\nhunter2";
     let fake = FakeExporter::start(Answer::Keep(denied.into())).await;
     let password_file = file.path().to_path_buf();
-    let auth = crate::config::ScrapeAuth::Basic { username: "me".into(), password_file };
+    let auth = HttpAuth::Basic { username: "me".into(), password_file };
     let mut fixture = Fixture::new(&[ScrapeSettings { auth, ..fake.settings() }]);
     fixture.round(LONG).await;
     let lines = log.lines();

@@ -7,14 +7,17 @@ use rustls::{AlertDescription, CertificateError, Error};
 
 use super::TlsClient;
 
-impl TlsClient {
-    /// Explains an I/O error if it is a TLS error; otherwise returns its text.
-    pub(crate) fn explain(&self, error: &io::Error) -> String {
-        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        tls.map_or_else(|| error.to_string(), |error| self.explain_tls(error))
-    }
+/// Explains an I/O error if it is a TLS error; otherwise returns its text.
+pub(crate) fn explain(client: &TlsClient, error: &io::Error) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    tls.map_or_else(|| error.to_string(), |error| Explain(client).tls(error))
+}
 
-    fn explain_tls(&self, error: &Error) -> String {
+/// Explains the errors of a client.
+struct Explain<'a>(&'a TlsClient);
+
+impl Explain<'_> {
+    fn tls(&self, error: &Error) -> String {
         let text = match error {
             Error::InvalidCertificate(error) => return self.collector_rejected(error),
             Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -47,8 +50,9 @@ impl TlsClient {
     /// can see it.
     fn agent_rejected(&self) -> String {
         let text = "the collector rejected this agent's certificate";
-        let file = self.settings().identity.as_ref().map(|identity| identity.certificate.display());
-        match (self.check_validity(SystemTime::now()), file) {
+        let file =
+            self.0.settings().identity.as_ref().map(|identity| identity.certificate.display());
+        match (self.0.check_validity(SystemTime::now()), file) {
             (Some(bad), _) => format!("{text}: {}", bad.problem()),
             (None, Some(file)) => format!("{text}, {file}; see the collector's log"),
             (None, None) => format!("{text}; see the collector's log"),
@@ -77,7 +81,7 @@ impl TlsClient {
 
     /// Explains that no trusted CA signed the collector's certificate.
     fn unknown_authority(&self) -> String {
-        match &self.settings().ca {
+        match &self.0.settings().ca {
             Some(file) => {
                 let file = file.display();
                 format!("is not signed by a CA in {file}; check --tls-ca")

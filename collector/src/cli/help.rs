@@ -7,7 +7,8 @@ Receive the reports of agents and expose them to Prometheus
 
 Agents connect to --listen; Prometheus scrapes --http-listen. Every setting can also be given by \
 FLEETGAUGE_<NAME> in the environment (--max-scrapes by FLEETGAUGE_MAX_SCRAPES), or as a key in the \
---config file (max_scrapes). Options override environment variables, which override the file.
+--config file (max_scrapes). Only the file can name the engines to forward to ([[remote_write]]). \
+Options override environment variables, which override the file.
 
 DURATION is a whole number with a unit: ms, s, m, h or d. SIZE is a whole number with a unit: B, \
 KiB, MiB, GiB or TiB. Repeat an option that takes a list, or separate its values with commas.";

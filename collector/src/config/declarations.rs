@@ -4,7 +4,7 @@ use fleetgauge_common::log::LogFormat;
 use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 
-use super::{RESERVED_FDS, parse};
+use super::{RESERVED_FDS, parse, remote_write};
 use crate::tls::Version;
 
 const LISTENING: &str = "Listening";
@@ -15,7 +15,6 @@ const PRESENCE: &str = "Presence";
 const ADDRESSES: &str = "Limits per address";
 const LIMITS: &str = "Limits";
 const AGENT_LIMITS: &str = "Limits per agent";
-const PAGES: &str = "Pages";
 const RUNNING: &str = "Running";
 
 /// Maximum value of each setting that is a size in bytes: 1 TiB.
@@ -28,7 +27,7 @@ pub(super) const PROGRAM: Program = Program {
     hints: &[("token", "tokens belong in the file that credentials names, as SHA-256 digests")],
 };
 
-const SETTINGS: [Setting; 53] = [
+const SETTINGS: [Setting; 54] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
             "The keys are the option names with _ instead of -. Options and environment \
@@ -345,7 +344,7 @@ const SETTINGS: [Setting; 53] = [
     .details("Uncompressed. The agent's labels count on each of its lines.")
     .default("16MiB"),
     setting("types", Kind::Table(parse::is_type), "FAMILY=TYPE", "Set the type of a metric family")
-        .under(PAGES)
+        .under("Pages")
         .details(
             "TYPE is gauge, counter, histogram, summary, info, unknown or counter_as_named. \
              Applies if agents declare different types for a family. By default, the type \
@@ -357,12 +356,13 @@ const SETTINGS: [Setting; 53] = [
         "BOOL",
         "Add the label client_no and the metric clients_connected",
     )
-    .under(PAGES)
+    .under("Pages")
     .details(
         "For dashboards of the Python server that fleetgauge replaces. client_no is the \
              agent's source port.",
     )
     .default("false"),
+    setting("remote_write", Kind::Tables(&remote_write::TABLES), "TABLES", "Forward to engines"),
     setting(
         "drain_timeout",
         Kind::seconds(0, 600),

@@ -49,7 +49,7 @@ impl Flags {
         self.0.check
     }
 
-    /// All settings of the collector. Each has a flag.
+    /// All settings of the collector. Each has a flag, except arrays of tables.
     #[must_use]
     pub fn settings() -> &'static [Setting] {
         PROGRAM.settings

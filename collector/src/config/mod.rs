@@ -6,6 +6,7 @@ mod exposure;
 mod files;
 mod flags;
 mod parse;
+mod remote_write;
 mod state_dir;
 mod tls;
 
@@ -27,6 +28,7 @@ use crate::tls::Files as TlsFiles;
 pub use bounds::Bounds;
 pub use files::Files;
 pub use flags::{Flags, Sources};
+pub use remote_write::{Compression, DestinationSettings, MAX_DESTINATIONS, Protocol};
 
 use declarations::PROGRAM;
 use exposure::Guard;
@@ -78,6 +80,8 @@ pub struct Config {
     pub roster: RosterLimits,
     /// How the roster is saved to disk.
     pub state: StateSettings,
+    /// Engines that the collector forwards to, at most [`MAX_DESTINATIONS`].
+    pub remote_write: Vec<DestinationSettings>,
     /// Authorization policy, from the settings and the files that they name.
     pub auth: Arc<AuthPolicy>,
     /// Filter and format of the log.
@@ -127,6 +131,7 @@ impl Config {
         let configured_kinds =
             layers.list("types").iter().filter_map(|text| parse::pin(text).ok()).collect();
         let advertise = layers.text("advertise").and_then(|text| parse::target(text).ok());
+        let remote_write = remote_write::destinations(&mut layers);
         let (classic, log) = (layers.switch("classic"), log(&layers));
         let (drain, coalesce) =
             (layers.duration("drain_timeout"), layers.duration("coalesce_delay"));
@@ -150,6 +155,7 @@ impl Config {
             bounds,
             roster,
             state,
+            remote_write,
             auth,
             log,
             sources,

@@ -10,7 +10,7 @@ use super::escape::write_label;
 const AGENT: &str = "agent=\"";
 const CLIENT_NO: &str = "client_no";
 /// Prefix of a static label that has the same name as a label of the series.
-const RENAMED: &str = "agent_";
+pub(crate) const RENAMED: &str = "agent_";
 
 /// Renders the labels of an agent. `client_no` is the value of the label of that name, if given.
 #[must_use]
@@ -75,7 +75,7 @@ pub(crate) struct Renames {
     /// Number of labels with new names.
     labels: usize,
     /// How often each of them repeats the prefix; 0 without such labels.
-    pub(super) prefixes: usize,
+    pub(crate) prefixes: usize,
 }
 
 impl Renames {

@@ -20,10 +20,11 @@ pub use escape::escape_label_value;
 pub(crate) use escape::label_bytes;
 pub use gzip::Gzip;
 pub use head::FamilyHead;
-pub(crate) use labels::{Renames, prefixes};
+pub(crate) use labels::{RENAMED, Renames, prefixes};
 pub use labels::{agent_of, static_labels, write_labels};
 pub(crate) use number::{label_number, write_value};
 pub(crate) use own_families::OwnFamilies;
+pub(crate) use plan::KindLines;
 pub use plan::Plan;
 pub use size::CatalogSize;
 #[cfg(test)]

@@ -55,23 +55,23 @@ pub(super) struct ParameterText {
 }
 
 /// The lines that a column of a kind has in each row.
-pub(super) struct KindLines {
-    pub(super) parameter: Option<ParameterLines>,
+pub(crate) struct KindLines {
+    pub(crate) parameter: Option<ParameterLines>,
     /// Name suffixes of the lines without a parameter, in the order of their values. In a row,
     /// these values follow the values of the lines with a parameter.
-    pub(super) plain: &'static [&'static str],
+    pub(crate) plain: &'static [&'static str],
 }
 
 /// The lines with a parameter, one for each of the first values of a column.
-pub(super) struct ParameterLines {
-    pub(super) suffix: &'static str,
-    label: &'static str,
+pub(crate) struct ParameterLines {
+    pub(crate) suffix: &'static str,
+    pub(crate) label: &'static str,
     /// Whether to add a `+Inf` line: the column's parameters do not contain +Inf.
     is_open_ended: bool,
 }
 
 impl KindLines {
-    pub(super) const fn of(kind: FamilyKind) -> Self {
+    pub(crate) const fn of(kind: FamilyKind) -> Self {
         let (parameter, plain): (_, &[_]) = match kind {
             FamilyKind::Gauge | FamilyKind::Unknown | FamilyKind::CounterAsNamed => (None, &[""]),
             FamilyKind::Counter => (None, &["_total"]),
@@ -80,6 +80,12 @@ impl KindLines {
             FamilyKind::Summary => (Some(ParameterLines::QUANTILES), &["_count", "_sum"]),
         };
         Self { parameter, plain }
+    }
+
+    /// Returns the number of lines of a column in a row.
+    pub(crate) fn samples(&self, column: &Column) -> usize {
+        let parameter = self.parameter.as_ref().map_or(0, |parameter| parameter.lines(column));
+        parameter + self.plain.len()
     }
 }
 
@@ -97,7 +103,8 @@ impl ParameterLines {
         self.parameters(column).map(|value| counted(|out| self.write(value, format, out))).sum()
     }
 
-    fn parameters(&self, column: &Column) -> impl Iterator<Item = f64> {
+    /// Returns the values of the label, one for each line.
+    pub(crate) fn parameters(&self, column: &Column) -> impl Iterator<Item = f64> {
         let last = self.is_open_ended.then_some(f64::INFINITY);
         column.parameters.iter().copied().chain(last)
     }

@@ -40,6 +40,12 @@ impl CloseReason {
         Self::TlsNotEnabled,
     ];
 
+    /// Whether the collector had asked the agent to leave. It may be at another collector by now.
+    #[must_use]
+    pub const fn was_asked_to_leave(self) -> bool {
+        matches!(self, Self::Drained | Self::Rejected(Code::Draining))
+    }
+
     /// Whether this end of a session counts as a failure of the peer's source address: the peer
     /// broke the protocol, or held a handshake permit without reporting. Exhausted limits and
     /// network errors do not count.

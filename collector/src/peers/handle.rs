@@ -31,6 +31,8 @@ pub enum Signal {
     Close = 32,
     /// The policy has changed: check whether it still allows the agent.
     Revoked = 64,
+    /// Ask the agent for reports of its log, or for more of them.
+    Replay = 128,
 }
 
 /// A set of raised signals.

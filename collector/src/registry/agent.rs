@@ -133,6 +133,12 @@ impl RegisteredAgent {
         self.series.lock().read(|_, layout, _| Arc::clone(layout))
     }
 
+    /// Calls `read` with labels, layout and values; `None` if another connection has taken over the
+    /// id. The agent's reports wait meanwhile.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&str, &Arc<Layout>, &[f64]) -> T) -> Option<T> {
+        self.series.lock().read(read)
+    }
+
     /// Stores the values of a report. Returns the number of values, absent ones included; `None` if
     /// another connection has taken over the id.
     ///

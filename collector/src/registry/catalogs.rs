@@ -300,6 +300,13 @@ impl CatalogStore {
         Some(evicted)
     }
 
+    /// Returns the catalogs of connected agents.
+    pub(crate) fn in_use(&self) -> Vec<Arc<CatalogEntry>> {
+        let state = self.state.lock();
+        let in_use = state.by_fingerprint.values().filter(|stored| stored.pins > 0);
+        in_use.map(|stored| Arc::clone(&stored.entry)).collect()
+    }
+
     /// Returns the number of catalogs.
     pub fn len(&self) -> usize {
         self.state.lock().by_fingerprint.len()

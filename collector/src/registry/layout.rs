@@ -98,7 +98,7 @@ impl Layout {
     }
 
     /// Whether no table has row labels. Agents with the same catalogs then share the layout.
-    pub(super) fn is_fixed(&self) -> bool {
+    pub(crate) fn is_fixed(&self) -> bool {
         self.measured().all(|catalog| catalog.labelled_tables == 0)
     }
 
@@ -140,7 +140,7 @@ impl Layout {
     }
 
     /// Returns the bytes of memory, without the catalogs and rows that agents share.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let rows = self.sections.iter().flatten().map(|section| section.rows.len()).sum();
         bytes(self.sections.len(), rows)
     }

@@ -17,6 +17,8 @@ pub struct MeasuredCatalog {
     memory: usize,
     /// Maximum number of [`prefixes`] of its label names.
     most_prefixes: usize,
+    /// Whether every value is one sample.
+    is_plain: bool,
     /// Number of columns of all tables.
     pub(super) columns: usize,
     /// Number of tables with row labels.
@@ -30,6 +32,12 @@ impl MeasuredCatalog {
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Whether every value is one sample: there are no histograms, no summaries and no families of
+    /// unknown kinds.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Returns the bytes of memory of the catalog: with its plan, its family names and their
@@ -71,7 +79,18 @@ impl From<Catalog> for MeasuredCatalog {
         let cells_without_rows = fixed.map(|table| table.width).sum();
         let most_prefixes =
             catalog.label_names.iter().map(|name| prefixes(name)).max().unwrap_or(0);
-        Self { catalog, size, memory, most_prefixes, columns, labelled_tables, cells_without_rows }
+        let is_plain = catalog.families.iter().all(|family| family.kind.is_some())
+            && tables.iter().all(|table| table.width == table.columns.len());
+        Self {
+            catalog,
+            size,
+            memory,
+            most_prefixes,
+            is_plain,
+            columns,
+            labelled_tables,
+            cells_without_rows,
+        }
     }
 }
 

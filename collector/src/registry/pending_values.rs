@@ -51,6 +51,11 @@ impl PendingValues {
         &self.layout
     }
 
+    /// Returns the values; none while all are absent.
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
     /// Returns the layout, the values, and the reservation of memory for both.
     pub(super) fn into_parts(
         self,

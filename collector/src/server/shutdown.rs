@@ -9,14 +9,17 @@ use tracing::{info, warn};
 use super::roster_saver::RosterSaver;
 use crate::config::Config;
 use crate::peers::handle::Signal;
+use crate::remote_write::RemoteWriteTasks;
 use crate::state::CollectorState;
 
-/// Maximum time of each step after the drain: closing agents, saving the roster, finishing scrapes.
+/// Maximum time of each step after the drain: closing agents, sending what is queued for engines,
+/// saving the roster, finishing scrapes.
 const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns the maximum duration of the shutdown.
 pub(crate) fn longest(config: &Config) -> Duration {
-    config.drain + 3 * STEP_TIMEOUT + STEP_TIMEOUT
+    let steps = if config.remote_write.is_empty() { 3 } else { 4 };
+    config.drain + steps * STEP_TIMEOUT + STEP_TIMEOUT
 }
 
 /// Stops accepting, asks all agents to leave within the drain time, and closes the rest.
@@ -39,6 +42,11 @@ pub(crate) async fn drain(collector: &CollectorState, accepting: &CancellationTo
     if tokio::time::timeout(STEP_TIMEOUT, collector.tasks.wait()).await.is_err() {
         warn!(connections = collector.admission.connections.len(), "agent connections aborted");
     }
+}
+
+/// Sends the samples that are queued for engines.
+pub(crate) async fn stop_remote_write(collector: &CollectorState, tasks: RemoteWriteTasks) {
+    tasks.stop(collector, STEP_TIMEOUT).await;
 }
 
 /// Saves the roster of the drained fleet.

@@ -18,6 +18,7 @@ pub(crate) fn of(
         samples.extend(collector.roster.samples());
         samples.extend(fleet(&collector));
         samples.extend(certificates(&collector));
+        samples.extend(replays(&collector).into_iter().flatten());
         if collector.config.classic {
             samples.push(agents("clients_connected", &collector));
         }
@@ -93,6 +94,23 @@ fn fleet(collector: &CollectorState) -> Vec<MetricSample> {
             registry.families_suppressed() as f64,
         ),
     ]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn replays(collector: &CollectorState) -> Option<[MetricSample; 2]> {
+    let (running, waiting) = collector.forwarder.as_ref()?.replays().counts();
+    Some([
+        Gauge(
+            "fleetgauge_replays_running",
+            "Agents that send reports again from their logs.",
+            running as f64,
+        ),
+        Gauge(
+            "fleetgauge_replays_waiting",
+            "Agents that wait until they may send reports again from their logs.",
+            waiting as f64,
+        ),
+    ])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "timestamps stay far below 2^53")]

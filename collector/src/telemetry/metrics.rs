@@ -338,6 +338,8 @@ impl Metrics {
             Kind::Drain => "drain",
             Kind::Reject => "reject",
             Kind::Bye => "bye",
+            Kind::Acknowledge => "acknowledge",
+            Kind::Resend => "resend",
             Kind::Skippable(_) => "skipped",
         };
         self.frames.get_or_create(&KindLabel { kind }).clone()

@@ -17,6 +17,7 @@ mod pages;
 mod presence;
 mod proxied;
 mod reconnect;
+mod remote_write;
 mod roster;
 mod scrapes;
 mod session;

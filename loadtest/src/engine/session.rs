@@ -49,6 +49,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 Ok(Some(ClientEvent::Rejected { code, retry_after, .. })) => {
                     self.connection_failed(index, code_reason(code), Some(retry_after));
                 }
+                // Only of an agent that keeps a log.
+                Ok(Some(ClientEvent::Acknowledged { .. } | ClientEvent::Resend { .. })) => {}
                 Err(error) => self.connection_lost(index, error.reason()),
             }
         }

@@ -21,6 +21,7 @@ use crate::fingerprint::Fingerprint;
 use crate::frame::{Frame, HEADER_LEN, VERSION};
 use crate::limits::MAX_CATALOGS;
 use crate::message::{self, Limits, Message};
+use crate::stream::Streams;
 use crate::violation::Violation;
 
 /// A validated catalog.
@@ -60,12 +61,24 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Decodes and validates a Catalog frame. Returns the slot as well.
+    /// Decodes and validates a Catalog frame on stream 0. Returns the slot as well.
     ///
     /// # Errors
     /// The first [`Violation`] found.
     pub fn try_from_frame(frame: Frame<'_>, limits: &Limits) -> Result<(usize, Self), Violation> {
-        match Message::decode(frame)? {
+        Self::try_from_frame_with(frame, limits, Streams::Live)
+    }
+
+    /// Decodes and validates a Catalog frame on one of these streams. Returns the slot as well.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn try_from_frame_with(
+        frame: Frame<'_>,
+        limits: &Limits,
+        streams: Streams,
+    ) -> Result<(usize, Self), Violation> {
+        match Message::decode_with(frame, streams)? {
             Message::Catalog(message) => {
                 let slot = usize::from(message.slot);
                 Ok((slot, Self::try_new(&message, limits)?))

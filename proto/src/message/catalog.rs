@@ -45,7 +45,7 @@ pub struct Table<'a> {
 /// see [`crate::Catalog`].
 #[derive(Debug, Clone, PartialEq, Encode, BorrowDecode)]
 pub struct Catalog<'a> {
-    /// Stream number: 0 in version 1.
+    /// Stream number: [`crate::stream::LIVE`] or [`crate::stream::REPLAY`].
     pub stream: u32,
     /// Position among the agent's catalogs, below 16.
     pub slot: u8,
@@ -72,7 +72,7 @@ pub struct RowChange<'a> {
 /// Adds and removes rows.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Rows<'a> {
-    /// Stream number: 0 in version 1.
+    /// Stream number: [`crate::stream::LIVE`] or [`crate::stream::REPLAY`].
     pub stream: u32,
     /// The changes, in ascending order of slot and table; at most one for each table.
     pub changes: Vec<RowChange<'a>>,

@@ -28,7 +28,7 @@ pub struct Drain<'a> {
 /// The collector ends the connection with a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Reject<'a> {
-    /// Stream number: 0 in version 1.
+    /// Stream number: 0.
     pub stream: u32,
     /// Number of a [`crate::Code`], or of a code of a later version.
     pub code: u16,
@@ -42,7 +42,7 @@ pub struct Reject<'a> {
 /// The agent ends the connection on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Bye {
-    /// Stream number: 0 in version 1.
+    /// Stream number: 0.
     pub stream: u32,
     /// Number of a [`ByeReason`], or of a reason of a later version.
     pub reason: u8,

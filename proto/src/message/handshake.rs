@@ -1,8 +1,10 @@
 //! Hello and Welcome.
 
-use crate::codec::{BorrowDecode, Encode};
+use crate::capability;
+use crate::codec::{self, BorrowDecode, Encode};
 use crate::fingerprint::Fingerprint;
 use crate::labels::Label;
+use crate::violation::Violation;
 
 /// The agent's first frame: identity, catalogs and credential.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
@@ -11,7 +13,7 @@ pub struct Hello<'a> {
     pub min_version: u8,
     /// Highest protocol version that the agent supports.
     pub max_version: u8,
-    /// Capability bits that the agent offers. Version 1 defines none.
+    /// Bits of [`crate::capability`] that the agent offers.
     pub capabilities: u64,
     /// Agent id, unique in the fleet.
     pub agent_id: &'a str,
@@ -29,8 +31,39 @@ pub struct Hello<'a> {
     pub catalogs: Vec<Fingerprint>,
     /// Token, if the collector requires one.
     pub credential: Option<Secret<'a>>,
-    /// Extensions of later versions.
+    /// [`LOG`], and extensions of later versions.
     pub extensions: Vec<Extension<'a>>,
+}
+
+/// Id of the extension of Hello that announces the agent's log. Present if and only if the agent
+/// offers [`capability::REPLAY`].
+pub const LOG: u16 = 2;
+
+impl Hello<'_> {
+    /// Returns the first sequence number in the agent's log that is not acknowledged; `None` if the
+    /// agent does not keep a log.
+    #[must_use]
+    pub fn log(&self) -> Option<u64> {
+        codec::decode(self.log_data()?).ok()
+    }
+
+    fn log_data(&self) -> Option<&[u8]> {
+        let mut extensions = self.extensions.iter();
+        extensions.find(|extension| extension.id == LOG).map(|extension| extension.data)
+    }
+
+    /// Checks that there is a legal log extension exactly if the agent offers to send reports
+    /// again.
+    pub(super) fn check_log(&self) -> Result<(), Violation> {
+        let offered = self.capabilities & capability::REPLAY != 0;
+        let what = match self.log_data() {
+            Some(_) if !offered => "is present without its capability",
+            None if offered => "is missing, but its capability is offered",
+            Some(data) if codec::decode::<u64>(data).is_err() => "is not an integer",
+            _ => return Ok(()),
+        };
+        Err(Violation::BadLogExtension { what })
+    }
 }
 
 /// A secret. `Debug` prints only its length.
@@ -51,7 +84,7 @@ impl std::fmt::Debug for Secret<'_> {
 pub struct Welcome<'a> {
     /// Protocol version of this and all later frames except Hello and Reject.
     pub version: u8,
-    /// Capability bits that agent and collector share.
+    /// Bits of [`crate::capability`] that agent and collector share.
     pub capabilities: u64,
     /// Number of the session, unique while the collector runs.
     pub session_id: u64,
@@ -123,8 +156,54 @@ impl Default for Limits {
 /// An addition of a later version. Receivers ignore an extension with an unknown id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Extension<'a> {
-    /// Extension id. Version 1 defines [`PINNED_LABELS`] of Welcome.
+    /// Extension id. Version 1 defines [`PINNED_LABELS`] of Welcome and [`LOG`] of Hello.
     pub id: u16,
     /// Payload, in the format that the extension id defines.
     pub data: &'a [u8],
+}
+
+impl<'a> Extension<'a> {
+    /// Returns the [`LOG`] extension of a log whose first report that is not acknowledged has this
+    /// sequence number. `data` holds the encoded number.
+    pub fn log(first: u64, data: &'a mut Vec<u8>) -> Self {
+        data.clear();
+        codec::encode(&first, data);
+        Self { id: LOG, data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Accept, FrameBuffer, VERSION};
+    use crate::limits::MAX_HELLO_BYTES;
+    use crate::message::Message;
+
+    #[test]
+    fn log_of_hello_survives_encoding() {
+        for first in [0, 250, 251, u64::MAX] {
+            let mut data = Vec::new();
+            let hello = Hello {
+                min_version: VERSION,
+                max_version: VERSION,
+                capabilities: capability::LOG,
+                agent_id: "web-1",
+                host_nonce: [1; 16],
+                process_nonce: [2; 16],
+                labels: vec![],
+                interval_ms: 1_000,
+                agent_version: "",
+                catalogs: vec![],
+                credential: None,
+                extensions: vec![Extension::log(first, &mut data)],
+            };
+            let mut frame = Vec::new();
+            Message::Hello(hello).encode(VERSION, &mut frame).expect("fits");
+            let accept = Accept { version: VERSION, max_payload_bytes: MAX_HELLO_BYTES };
+            let mut buffer = FrameBuffer::default();
+            let frame = buffer.next(&mut &frame[..], accept).expect("legal").expect("complete");
+            let Ok(Message::Hello(hello)) = Message::decode(frame) else { panic!("no Hello") };
+            assert_eq!(hello.log(), Some(first));
+        }
+    }
 }

@@ -7,12 +7,14 @@
 mod catalog;
 mod control;
 mod handshake;
+mod log;
 mod report;
 
 pub use crate::labels::Label;
 pub use catalog::{Catalog, Column, Family, RowChange, Rows, Table};
 pub use control::{Bye, ByeReason, Drain, Ping, Pong, Reject};
-pub use handshake::{Extension, Hello, Limits, PINNED_LABELS, Secret, Welcome};
+pub use handshake::{Extension, Hello, LOG, Limits, PINNED_LABELS, Secret, Welcome};
+pub use log::{Acknowledge, Resend};
 pub use report::Report;
 
 use crate::codec;
@@ -22,7 +24,7 @@ use crate::limits::{
     MAX_CATALOGS, MAX_CREDENTIAL_BYTES, MAX_EXTENSIONS, MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES,
     MAX_VERSION_BYTES,
 };
-use crate::stream::check_stream;
+use crate::stream::{self, Streams, check_stream};
 use crate::violation::Violation;
 
 /// Any message of version 1.
@@ -60,36 +62,48 @@ pub enum Message<'a> {
     Drain(Drain<'a>),
     Reject(Reject<'a>),
     Bye(Bye),
+    Acknowledge(Acknowledge),
+    Resend(Resend),
     /// A frame of an unknown kind that receivers skip.
     Skipped(u8),
 }
 
 impl<'a> Message<'a> {
-    /// Decodes the payload of a frame.
+    /// Decodes the payload of a frame. Catalog, Rows and Report must be on stream 0.
     ///
     /// # Errors
     /// The first [`Violation`] found.
     pub fn decode(frame: Frame<'a>) -> Result<Self, Violation> {
+        Self::decode_with(frame, Streams::Live)
+    }
+
+    /// Decodes the payload of a frame. Catalog, Rows and Report must be on one of these streams.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn decode_with(frame: Frame<'a>, streams: Streams) -> Result<Self, Violation> {
         let payload = frame.payload;
         let message = match frame.header.kind {
             Kind::Hello => Self::Hello(codec::decode(payload)?),
             Kind::Welcome => Self::Welcome(codec::decode(payload)?),
             Kind::Catalog => Self::Catalog(codec::decode(payload)?),
             Kind::Rows => Self::Rows(codec::decode(payload)?),
-            Kind::Report => return Report::decode(payload).map(Self::Report),
+            Kind::Report => return Report::decode_with(payload, streams).map(Self::Report),
             Kind::Ping => Self::Ping(codec::decode(payload)?),
             Kind::Pong => Self::Pong(codec::decode(payload)?),
             Kind::Drain => Self::Drain(codec::decode(payload)?),
             Kind::Reject => Self::Reject(codec::decode(payload)?),
             Kind::Bye => Self::Bye(codec::decode(payload)?),
+            Kind::Acknowledge => Self::Acknowledge(codec::decode(payload)?),
+            Kind::Resend => Self::Resend(codec::decode(payload)?),
             Kind::Skippable(kind) => Self::Skipped(kind),
         };
-        message.check()?;
+        message.check(streams)?;
         Ok(message)
     }
 
     /// Checks the rules that do not depend on the state of the connection.
-    fn check(&self) -> Result<(), Violation> {
+    fn check(&self, streams: Streams) -> Result<(), Violation> {
         match self {
             Self::Hello(hello) => {
                 if hello.agent_version.len() > MAX_VERSION_BYTES {
@@ -101,11 +115,12 @@ impl<'a> Message<'a> {
                 if hello.catalogs.len() > MAX_CATALOGS {
                     return Err(Violation::BadHello { field: "list of catalogs" });
                 }
-                check_extensions(&hello.extensions)
+                check_extensions(&hello.extensions)?;
+                hello.check_log()
             }
             Self::Welcome(welcome) => check_extensions(&welcome.extensions),
             Self::Rows(rows) => {
-                check_stream(rows.stream)?;
+                streams.check(rows.stream)?;
                 let place = |change: &RowChange<'_>| (change.slot, change.table);
                 let mut pairs = rows.changes.windows(2);
                 match pairs.find(|pair| place(&pair[0]) >= place(&pair[1])) {
@@ -117,16 +132,20 @@ impl<'a> Message<'a> {
                     None => Ok(()),
                 }
             }
-            Self::Catalog(Catalog { stream, .. })
-            | Self::Report(Report { stream, .. })
-            | Self::Bye(Bye { stream, .. }) => check_stream(*stream),
+            Self::Catalog(Catalog { stream, .. }) | Self::Report(Report { stream, .. }) => {
+                streams.check(*stream)
+            }
+            Self::Acknowledge(Acknowledge { stream, .. }) | Self::Resend(Resend { stream, .. }) => {
+                check_stream(*stream, stream::REPLAY)
+            }
+            Self::Bye(Bye { stream, .. }) => check_stream(*stream, stream::LIVE),
             Self::Reject(reject) => {
                 if reject.text.len() > MAX_TEXT_BYTES {
                     return Err(Violation::MalformedPayload {
                         what: "has a text that is too long",
                     });
                 }
-                check_stream(reject.stream)
+                check_stream(reject.stream, stream::LIVE)
             }
             Self::Ping(_) | Self::Pong(_) | Self::Drain(_) | Self::Skipped(_) => Ok(()),
         }
@@ -146,6 +165,8 @@ impl<'a> Message<'a> {
             Self::Drain(_) => Kind::Drain,
             Self::Reject(_) => Kind::Reject,
             Self::Bye(_) => Kind::Bye,
+            Self::Acknowledge(_) => Kind::Acknowledge,
+            Self::Resend(_) => Kind::Resend,
             Self::Skipped(kind) => Kind::Skippable(*kind),
         }
     }
@@ -169,6 +190,8 @@ impl<'a> Message<'a> {
             Self::Drain(message) => codec::encode(message, out),
             Self::Reject(message) => codec::encode(message, out),
             Self::Bye(message) => codec::encode(message, out),
+            Self::Acknowledge(message) => codec::encode(message, out),
+            Self::Resend(message) => codec::encode(message, out),
             Self::Skipped(_) => {}
         }
         let len = u32::try_from(out.len() - start - HEADER_LEN).unwrap_or(u32::MAX);

@@ -35,6 +35,7 @@ for file in sorted(pathlib.Path(sys.argv[2], "accepted").glob("*.json")):
     vector = json.loads(file.read_text())
     kind = vector["kind"]
     if kind not in ENCODERS or kind != "Catalog" and "context" not in vector: continue
+    if "capabilities" in vector.get("context", {}): continue  # the client keeps no log
     if kind == "Rows" and vector["context"]["rows"] == vector["after"]["rows"]: continue  # the client sends no such Rows
     payload = bytes.fromhex(file.with_suffix(".hex").read_text())[8:]
     found = ENCODERS[kind](vector["fields"], vector)

@@ -2,7 +2,7 @@
 
 use fleetgauge_proto::message::RowChange;
 use fleetgauge_proto::rows::TableRows;
-use fleetgauge_proto::{Accept, Limits, VERSION, Violation};
+use fleetgauge_proto::{Accept, Limits, Streams, VERSION, Violation};
 use serde_json::{Value, json};
 
 use crate::json::{floats, to_float};
@@ -12,6 +12,8 @@ use crate::json::{floats, to_float};
 pub(crate) struct Context {
     pub(crate) max_payload_bytes: u32,
     pub(crate) limits: Limits,
+    /// The streams that the capabilities of Welcome allow.
+    pub(crate) streams: Streams,
     /// The values that reports change; `None`: do not decode the values of reports.
     pub(crate) cells: Option<Cells>,
     /// The rows that Rows frames change, whatever table they name; `None`: do not apply them.
@@ -36,7 +38,8 @@ pub(crate) struct Table {
 impl Default for Context {
     fn default() -> Self {
         let limits = Limits::default();
-        Self { max_payload_bytes: limits.max_payload_bytes, limits, cells: None, table: None }
+        let max_payload_bytes = limits.max_payload_bytes;
+        Self { max_payload_bytes, limits, streams: Streams::Live, cells: None, table: None }
     }
 }
 
@@ -67,6 +70,7 @@ impl Context {
                 max_label_bytes: limit("max_label_bytes", default.max_label_bytes),
                 ..default
             },
+            streams: Streams::of(json["capabilities"].as_u64().unwrap_or_default()),
             cells: json.get("before").map(|before| Cells::from_json(&json["shape"], before)),
             table: json.get("rows").map(|rows| Table::from_json(&json["row_labels"], rows)),
         }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::ByeReason;
-use fleetgauge_proto::{Accept, Code, FrameBuffer, Kind, Limits, Message, limits};
+use fleetgauge_proto::{
+    Accept, Code, FrameBuffer, Kind, Limits, Message, Streams, capability, limits, message, stream,
+};
 
 use crate::cases;
 use crate::context::Context;
@@ -39,11 +41,11 @@ fn worked_examples_match_their_vectors_and_decode() {
         let accept: Accept = Context::default().accept();
         let (mut buffer, mut input) = (FrameBuffer::default(), &bytes[..]);
         let frame = buffer.next(&mut input, accept).expect(name).expect(name);
-        let message = Message::decode(frame).expect(name);
+        let message = Message::decode_with(frame, Streams::LiveAndReplay).expect(name);
         kinds.insert(message.kind().to_u8().min(0x80));
         assert!(input.is_empty(), "{name}");
     }
-    assert_eq!(kinds, (1..=10).chain([0x80]).collect(), "kinds that have an example");
+    assert_eq!(kinds, (1..=12).chain([0x80]).collect(), "kinds that have an example");
 }
 
 #[test]
@@ -78,6 +80,8 @@ fn other_numbers_are_documented() {
         Kind::Drain,
         Kind::Reject,
         Kind::Bye,
+        Kind::Acknowledge,
+        Kind::Resend,
     ];
     for kind in kinds {
         row(format!("\n| `{:02x}` | {kind} | ", kind.to_u8()));
@@ -91,6 +95,12 @@ fn other_numbers_are_documented() {
         };
         row(format!("\n| {number} | {name} | 1 |"));
     }
+    row(format!("\n| {} | acknowledgements", capability::ACKNOWLEDGEMENTS.trailing_zeros()));
+    row(format!("\n| {} | replay", capability::REPLAY.trailing_zeros()));
+    row(format!("\n| {} | in Welcome: ", message::PINNED_LABELS));
+    row(format!("\n| {} | in Hello: ", message::LOG));
+    row(format!("\n| {} | the newest values", stream::LIVE));
+    row(format!("\n| {} | reports of the log", stream::REPLAY));
     for reason in [ByeReason::Stopping, ByeReason::Drained, ByeReason::Reconfigured] {
         row(format!("\n| {} | {} | 1 |", reason as u8, format!("{reason:?}").to_lowercase()));
     }

@@ -6,7 +6,7 @@ use fleetgauge_proto::message::{
     Catalog, Column, Extension, Hello, Label, Reject, Report, Rows, Welcome,
 };
 use fleetgauge_proto::report::{ABSENT, Values, is_absent};
-use fleetgauge_proto::{Fingerprint, Message};
+use fleetgauge_proto::{Fingerprint, Message, Streams};
 use serde_json::{Value, json};
 
 /// Returns `{"kind": …, "fields": {…}}`, with a `fingerprint` for a Catalog. The fields of a
@@ -36,11 +36,19 @@ pub(crate) fn to_json(message: &Message<'_>, payload: &[u8]) -> Value {
             ("Reject", fields)
         }
         Message::Bye(m) => ("Bye", json!({"stream": m.stream, "reason": m.reason})),
+        Message::Acknowledge(m) => {
+            ("Acknowledge", json!({"stream": m.stream, "sequence": m.sequence}))
+        }
+        Message::Resend(m) => {
+            let fields = json!({"stream": m.stream, "first": m.first, "reports": m.reports});
+            ("Resend", fields)
+        }
         Message::Skipped(kind) => ("skippable", json!({"kind": kind, "payload": hex(payload)})),
     };
     let mut value = json!({"kind": kind, "fields": fields});
     if let Message::Catalog(_) = message {
-        let fingerprint = Fingerprint::of_payload(payload).expect("the payload of a Catalog");
+        let fingerprint = Fingerprint::of_payload_with(payload, Streams::LiveAndReplay)
+            .expect("the payload of a Catalog");
         value["fingerprint"] = json!(hex(&fingerprint.0));
     }
     value

@@ -67,6 +67,8 @@ mirror! {
     struct Drain { delay_ms: u32, target: Option<String> }
     struct Reject { stream: u32, code: u16, text: String, retry_after_ms: Option<u32> }
     struct Bye { stream: u32, reason: u8 }
+    struct Acknowledge { stream: u32, sequence: u64 }
+    struct Resend { stream: u32, first: u64, reports: u32 }
 }
 
 /// The values of a report.
@@ -89,6 +91,8 @@ pub(crate) enum Owned {
     Drain(Drain),
     Reject(Reject),
     Bye(Bye),
+    Acknowledge(Acknowledge),
+    Resend(Resend),
 }
 
 fn labels(labels: &[Label]) -> Vec<message::Label<'_>> {
@@ -237,6 +241,14 @@ impl Owned {
             Self::Bye(Bye { stream, reason }) => {
                 Message::Bye(message::Bye { stream: *stream, reason: *reason })
             }
+            Self::Acknowledge(Acknowledge { stream, sequence }) => {
+                Message::Acknowledge(message::Acknowledge { stream: *stream, sequence: *sequence })
+            }
+            Self::Resend(Resend { stream, first, reports }) => Message::Resend(message::Resend {
+                stream: *stream,
+                first: *first,
+                reports: *reports,
+            }),
         }
     }
 

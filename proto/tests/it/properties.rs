@@ -4,7 +4,7 @@ use fleetgauge_proto::frame::Header;
 use fleetgauge_proto::limits::MAX_TEXT_BYTES;
 use fleetgauge_proto::message::{self, Family, Label};
 use fleetgauge_proto::{
-    AgentId, Catalog, Code, FrameBuffer, Limits, Message, StaticLabels, Violation,
+    AgentId, Catalog, Code, FrameBuffer, Limits, Message, StaticLabels, Streams, Violation,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -109,7 +109,7 @@ proptest! {
         let accept = Context::default().accept();
         let got = buffer.next(&mut input, accept).expect("legal").expect("complete");
         prop_assert_eq!(got.header.len as usize, got.payload.len());
-        let decoded = Message::decode(got).expect("legal");
+        let decoded = Message::decode_with(got, Streams::LiveAndReplay).expect("legal");
         prop_assert_eq!(decoded.kind(), message.borrowed().kind());
         prop_assert_eq!(&decoded, &message.borrowed());
         let mut again = Vec::new();

@@ -15,7 +15,7 @@ pub(crate) fn receive(bytes: &[u8], context: &mut Context) -> Result<usize, Viol
     let mut input = bytes;
     let mut frames = 0;
     while let Some(frame) = buffer.next(&mut input, context.accept())? {
-        let message = Message::decode(frame)?;
+        let message = Message::decode_with(frame, context.streams)?;
         assert_canonical(frame, &message);
         check_message(&message, context)?;
         frames += 1;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use fleetgauge_proto::catalog::Table;
-use fleetgauge_proto::message::{Message, Rows};
+use fleetgauge_proto::message::{self, Message, Report, Rows};
 use fleetgauge_proto::report::{ABSENT, Values, is_absent};
 use fleetgauge_proto::rows::{RowEdit, TableRows};
-use fleetgauge_proto::{Catalog, Fingerprint, Frame, Limits};
+use fleetgauge_proto::{Catalog, Fingerprint, Frame, Limits, Streams, stream};
 use serde_json::{Value, json};
 
 use crate::json::floats;
@@ -38,7 +38,11 @@ impl Replay {
     /// Handles a frame. Returns the connection's series after a frame that changes what is shown.
     pub(crate) fn step(&mut self, connection: &str, frame: Frame<'_>) -> Option<Value> {
         let own = self.connections.entry(connection.to_owned()).or_default();
-        match Message::decode(frame).expect("a legal frame") {
+        match Message::decode_with(frame, Streams::LiveAndReplay).expect("a legal frame") {
+            // Pages show only the newest values.
+            Message::Catalog(message::Catalog { stream: stream::REPLAY, .. })
+            | Message::Rows(Rows { stream: stream::REPLAY, .. })
+            | Message::Report(Report { stream: stream::REPLAY, .. }) => {}
             Message::Hello(hello) => own.listed = hello.catalogs,
             Message::Welcome(welcome) => {
                 for (slot, fingerprint) in own.listed.clone().iter().enumerate() {

@@ -1,12 +1,13 @@
 //! Random messages that decode without error. Their contents may be invalid.
 
+use fleetgauge_proto::{capability, message};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
 use crate::owned::{
-    Bye, Catalog, Column, Drain, Extension, Family, Hello, Label, Owned, Ping, Pong, Reject,
-    Report, RowChange, Rows, Table, Values, Welcome, WelcomeLimits,
+    Acknowledge, Bye, Catalog, Column, Drain, Extension, Family, Hello, Label, Owned, Ping, Pong,
+    Reject, Report, Resend, RowChange, Rows, Table, Values, Welcome, WelcomeLimits,
 };
 
 /// A number near a boundary of the integer encoding, or any number.
@@ -46,8 +47,9 @@ fn labels() -> impl Strategy<Value = Vec<Label>> {
     vec((text(), text()).prop_map(|(name, value)| Label { name, value }), 0..4)
 }
 
+/// Extensions with unknown ids.
 fn extensions() -> impl Strategy<Value = Vec<Extension>> {
-    btree_set(any::<u16>(), 0..5).prop_flat_map(|ids| {
+    btree_set(3..=u16::MAX, 0..5).prop_flat_map(|ids| {
         let each = ids.into_iter().map(|id| bytes().prop_map(move |data| Extension { id, data }));
         each.collect::<Vec<_>>()
     })
@@ -57,10 +59,20 @@ fn hello() -> impl Strategy<Value = Hello> {
     let catalogs = vec(any::<[u8; 16]>(), 0..=16);
     let identity = (text(), any::<[u8; 16]>(), any::<[u8; 16]>(), labels(), catalogs);
     let options = (any::<u8>(), any::<u8>(), number(), small(), "[ -~]{0,64}");
-    let parts = (identity, options, option::of(bytes()), extensions());
-    parts.prop_map(|(identity, options, credential, extensions)| {
+    let log = option::of(number());
+    let parts = (identity, options, option::of(bytes()), extensions(), log);
+    parts.prop_map(|(identity, options, credential, mut extensions, log)| {
         let (agent_id, host_nonce, process_nonce, labels, catalogs) = identity;
         let (min_version, max_version, capabilities, interval_ms, agent_version) = options;
+        let capabilities = match log {
+            Some(first) => {
+                let mut data = Vec::new();
+                message::Extension::log(first, &mut data);
+                extensions.push(Extension { id: message::LOG, data });
+                capabilities | capability::REPLAY
+            }
+            None => capabilities & !capability::REPLAY,
+        };
         Hello {
             min_version,
             max_version,
@@ -123,17 +135,17 @@ fn catalog() -> impl Strategy<Value = Catalog> {
     );
     let table = (vec(text(), 0..3), vec(column, 0..4))
         .prop_map(|(row_labels, columns)| Table { row_labels, columns });
-    (any::<u8>(), vec(family, 0..4), vec(table, 0..3))
-        .prop_map(|(slot, families, tables)| Catalog { stream: 0, slot, families, tables })
+    (0..2_u32, any::<u8>(), vec(family, 0..4), vec(table, 0..3))
+        .prop_map(|(stream, slot, families, tables)| Catalog { stream, slot, families, tables })
 }
 
 fn rows() -> impl Strategy<Value = Rows> {
     let change = (any::<u8>(), small(), vec(small(), 0..5), vec(text(), 0..6))
         .prop_map(|(slot, table, removed, added)| RowChange { slot, table, removed, added });
-    vec(change, 0..4).prop_map(|mut changes| {
+    (0..2_u32, vec(change, 0..4)).prop_map(|(stream, mut changes)| {
         changes.sort_by_key(|change| (change.slot, change.table));
         changes.dedup_by_key(|change| (change.slot, change.table));
-        Rows { stream: 0, changes }
+        Rows { stream, changes }
     })
 }
 
@@ -142,8 +154,8 @@ fn report() -> impl Strategy<Value = Report> {
         bytes().prop_map(Values::All),
         (bytes(), bytes()).prop_map(|(bitmap, values)| Values::Changed { bitmap, values }),
     ];
-    (number(), number(), values).prop_map(|(sequence, unix_ms, values)| Report {
-        stream: 0,
+    (0..2_u32, number(), number(), values).prop_map(|(stream, sequence, unix_ms, values)| Report {
+        stream,
         sequence,
         unix_ms,
         values,
@@ -166,5 +178,11 @@ pub(crate) fn message() -> impl Strategy<Value = Owned> {
             .prop_map(|(delay_ms, target)| Owned::Drain(Drain { delay_ms, target })),
         reject.prop_map(Owned::Reject),
         any::<u8>().prop_map(|reason| Owned::Bye(Bye { stream: 0, reason })),
+        number().prop_map(|sequence| Owned::Acknowledge(Acknowledge { stream: 1, sequence })),
+        (number(), small()).prop_map(|(first, reports)| Owned::Resend(Resend {
+            stream: 1,
+            first,
+            reports
+        })),
     ]
 }

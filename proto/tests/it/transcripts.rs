@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use fleetgauge_proto::{Frame, FrameBuffer, Message};
+use fleetgauge_proto::{Frame, FrameBuffer, Message, Streams};
 use serde_json::{Value, json};
 
 use crate::cases::transcripts::{Step, Transcript, transcripts};
@@ -23,7 +23,8 @@ fn json_of(transcript: &Transcript) -> Value {
     let mut replay = Replay::default();
     let steps = transcript.steps.iter().map(|step| {
         let (mut message, shown) = with_frame(step, |frame| {
-            let message = Message::decode(frame).expect("a legal frame");
+            let message = Message::decode_with(frame, Streams::LiveAndReplay);
+            let message = message.expect("a legal frame");
             (to_json(&message, frame.payload), replay.step(step.connection, frame))
         });
         message["connection"] = json!(step.connection);

@@ -26,6 +26,7 @@ proptest! {
                 }
             };
         }
-        compare!(Hello Welcome Catalog Rows Report Ping Pong Drain Reject Bye);
+        compare!(Hello Welcome Catalog Rows Report Ping Pong Drain Reject Bye Acknowledge
+            Resend);
     }
 }

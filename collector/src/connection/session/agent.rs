@@ -7,6 +7,7 @@ use fleetgauge_proto::limits::MIN_INTERVAL_MS;
 use fleetgauge_proto::message::{Hello, Report, Rows};
 use fleetgauge_proto::{AgentId, Catalog, Code, Fingerprint, Frame, StaticLabels, Violation};
 
+use super::forwarding::Forwarding;
 use super::rate_limits::RateLimits;
 use super::{FIRST_REPORT_TIMEOUT, SILENT_INTERVALS};
 use crate::clock::Millis;
@@ -45,6 +46,8 @@ pub(super) struct Agent {
     /// Sequence number of the last Report; unused before it.
     pub(super) sequence: u64,
     pub(super) rate_limits: RateLimits,
+    /// Forwarding to engines; `None` if the collector forwards nothing.
+    pub(super) forwarding: Option<Box<Forwarding>>,
     /// A challenge is pending. The agent's next frame is the answer.
     pub(super) challenged: bool,
 }
@@ -101,6 +104,7 @@ impl Agent {
             missing,
             sequence: 0,
             rate_limits: RateLimits::default(),
+            forwarding: Forwarding::new(hello, collector),
             challenged: false,
         })
     }
@@ -117,6 +121,22 @@ impl Agent {
         match &self.registration {
             Registration::Pending(pending) => &pending.handle,
             Registration::Registered(registered) => registered.handle(),
+        }
+    }
+
+    /// Forwards a report that was stored.
+    pub(super) fn forward(
+        &mut self,
+        report: &Report<'_>,
+        handle: &Arc<ConnectionHandle>,
+        collector: &CollectorState,
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) {
+        if let (Registration::Registered(agent), Some(forwarding)) =
+            (&self.registration, &mut self.forwarding)
+        {
+            forwarding.reported(agent, handle, report, collector, now, out);
         }
     }
 
@@ -163,18 +183,9 @@ impl Agent {
         collector: &CollectorState,
     ) -> Result<(), Refusal> {
         let fingerprint = Fingerprint::of_payload(frame.payload)?;
-        let catalogs = collector.registry.catalogs();
         let (slot, catalog) = Catalog::try_from_frame(frame, &collector.config.bounds.limits)?;
-        let catalog = if let Some(known) = catalogs.find(&fingerprint) {
-            known
-        } else {
-            let skipped = catalog.families.iter().filter(|family| family.kind.is_none()).count();
-            collector.telemetry.metrics.families_skipped.inc_by(skipped as u64);
-            let measured = MeasuredCatalog::from(catalog);
-            // A refused catalog must not evict others from the store.
-            check_page(measured.page_bytes_without_rows(&self.labels()), &collector.config)?;
-            catalogs.intern(fingerprint, measured, frame.payload.len()).map_err(Refusal::of)?
-        };
+        let bytes = frame.payload.len();
+        let catalog = interned(fingerprint, catalog, bytes, &self.labels(), collector)?;
         self.set_catalog(slot, catalog, collector)?;
         self.missing &= !(1 << slot);
         Ok(())
@@ -299,15 +310,35 @@ impl Agent {
     }
 }
 
-fn not_changed(why: ChangeError) -> Refusal {
+pub(super) fn not_changed(why: ChangeError) -> Refusal {
     match why {
         ChangeError::Violation(violation) => Refusal::from(violation),
         ChangeError::Full(code) => Refusal::of(code),
     }
 }
 
+/// Stores a catalog, or returns the equal one that is stored. `labels` are those of the agent.
+pub(super) fn interned(
+    fingerprint: Fingerprint,
+    catalog: Catalog,
+    bytes: usize,
+    labels: &str,
+    collector: &CollectorState,
+) -> Result<CatalogPin, Refusal> {
+    let catalogs = collector.registry.catalogs();
+    if let Some(known) = catalogs.find(&fingerprint) {
+        return Ok(known);
+    }
+    let skipped = catalog.families.iter().filter(|family| family.kind.is_none()).count();
+    collector.telemetry.metrics.families_skipped.inc_by(skipped as u64);
+    let measured = MeasuredCatalog::from(catalog);
+    // A refused catalog must not evict others from the store.
+    check_page(measured.page_bytes_without_rows(labels), &collector.config)?;
+    catalogs.intern(fingerprint, measured, bytes).map_err(Refusal::of)
+}
+
 /// Checks that no label of the catalogs has the name of one that the agent's credential pins.
-fn check_labels(
+pub(super) fn check_labels(
     id: &AgentId,
     handle: &ConnectionHandle,
     layout: &Layout,
@@ -318,7 +349,7 @@ fn check_labels(
 }
 
 /// Checks the size of an agent's lines on a page.
-fn check_page(bytes: usize, config: &Config) -> Result<(), Refusal> {
+pub(super) fn check_page(bytes: usize, config: &Config) -> Result<(), Refusal> {
     let max = config.bounds.page_bytes_per_agent;
     if bytes > max {
         let detail = format!(

@@ -163,7 +163,7 @@ impl Session {
             .then_some(Extension { id: PINNED_LABELS, data: pinned.as_bytes() });
         let welcome = Welcome {
             version: VERSION,
-            capabilities: 0,
+            capabilities: agent.forwarding.as_ref().map_or(0, |own| own.capabilities()),
             session_id: self.handle.session(),
             interval_ms: self.handle.hello().interval_ms,
             unix_ms: self.collector.clock.unix_ms(),

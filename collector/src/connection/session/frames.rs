@@ -1,6 +1,7 @@
 //! Frames of an agent: checked against the state of the session, then decoded and handled.
 
 use fleetgauge_proto::message::{Bye, ByeReason, Ping, Pong, Report};
+use fleetgauge_proto::stream::{self, Streams};
 use fleetgauge_proto::{Code, Frame, Kind, Message, Violation};
 use tracing::debug;
 
@@ -15,6 +16,16 @@ use crate::peers::refusal::Refusal;
 pub(super) fn before_welcome() -> Refusal {
     let detail = "bytes received after Hello and before Welcome; wait for Welcome".to_owned();
     Refusal { detail, ..Refusal::of(Code::UnexpectedFrame) }
+}
+
+/// Whether the frame belongs to the replay of the agent's log.
+fn is_replay(frame: Frame<'_>, streams: Streams) -> Result<bool, Violation> {
+    let has_stream = matches!(frame.header.kind, Kind::Catalog | Kind::Rows | Kind::Report);
+    // Without a log, decoding checks the stream.
+    if streams == Streams::Live || !has_stream {
+        return Ok(false);
+    }
+    Ok(streams.of_payload(frame.payload)? == stream::REPLAY)
 }
 
 impl Session {
@@ -40,13 +51,21 @@ impl Session {
                 _ => Ok(()),
             },
             State::Open(agent) => {
-                if !answers {
+                let streams = agent.forwarding.as_ref().map(|own| own.streams());
+                let is_replay = is_replay(frame, streams.unwrap_or_default())?;
+                let replay = agent.forwarding.as_mut().and_then(|own| own.replay.as_mut());
+                let was_asked_for =
+                    is_replay && replay.is_some_and(|replay| replay.was_asked_for(frame));
+                if !answers && !was_asked_for {
                     let interval_ms = Millis::from(self.handle.hello().interval_ms);
                     let bounds = &self.collector.config.bounds;
                     agent.rate_limits.charge_frame(kind, now, interval_ms, bounds)?;
                 }
                 match kind {
-                    Kind::Report => self.report(&Report::decode(frame.payload)?, now),
+                    _ if is_replay => {
+                        agent.replay_frame(frame, now, &self.handle, &self.collector, out)
+                    }
+                    Kind::Report => self.report(&Report::decode(frame.payload)?, now, out),
                     Kind::Catalog => agent.declare(frame, &self.collector),
                     _ => match Message::decode(frame)? {
                         Message::Rows(rows) => agent.change_rows(&rows, now, &self.collector),
@@ -79,7 +98,10 @@ impl Session {
             (State::Greeting { .. }, Kind::Hello) => None,
             (State::Greeting { .. }, _) => Some("before Hello"),
             (State::Open(_), Kind::Hello) => Some("after Hello"),
-            (State::Open(_), Kind::Welcome | Kind::Drain | Kind::Reject) => Some("from an agent"),
+            (
+                State::Open(_),
+                Kind::Welcome | Kind::Drain | Kind::Reject | Kind::Acknowledge | Kind::Resend,
+            ) => Some("from an agent"),
             (State::Open(agent), Kind::Report | Kind::Rows) if agent.missing != 0 => {
                 Some("before the Catalog that Welcome asked for")
             }
@@ -102,9 +124,15 @@ impl Session {
         }
     }
 
-    fn report(&mut self, report: &Report<'_>, now: Millis) -> Result<(), Refusal> {
+    fn report(
+        &mut self,
+        report: &Report<'_>,
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
         let State::Open(agent) = &mut self.state else { return Ok(()) };
         let samples = agent.report(report, &self.collector, now)?;
+        agent.forward(report, &self.handle, &self.collector, now, out);
         if self.handshake.take().is_some() {
             self.collector.admission.pacer.finished();
             self.collector.admission.addresses.reported(self.handle.address().ip());

@@ -17,8 +17,10 @@
 
 mod agent;
 mod claim;
+mod forwarding;
 mod frames;
 mod rate_limits;
+mod replay;
 mod unfinished;
 
 use std::sync::Arc;
@@ -225,6 +227,9 @@ impl Session {
             if signals.has(Signal::Drain) && self.is_open() {
                 self.ask_to_leave(out);
             }
+            if signals.has(Signal::Replay) {
+                self.replay_permitted(now, out);
+            }
             self.expire(now, signals.has(Signal::Vacated), out)
         };
         if let Err(refusal) = ticked {
@@ -234,10 +239,29 @@ impl Session {
 
     /// Sends Drain with a delay, after which the agent disconnects. The delays of the agents are
     /// spread over the first half of the drain timeout.
-    fn ask_to_leave(&self, out: &mut Vec<u8>) {
+    fn ask_to_leave(&mut self, out: &mut Vec<u8>) {
+        self.acknowledge(out);
         let span = u32::try_from(millis(self.collector.config.drain) / 2).unwrap_or(u32::MAX);
         let delay_ms = stagger(self.handle.session(), span);
         send(&Message::Drain(Drain { delay_ms, target: None }), out);
+    }
+
+    /// Acknowledges the reports that engines have taken.
+    fn acknowledge(&mut self, out: &mut Vec<u8>) {
+        if let State::Open(agent) = &mut self.state
+            && let (Some(own), Some(forwarder)) = (&mut agent.forwarding, &self.collector.forwarder)
+        {
+            own.acknowledge(forwarder, out);
+        }
+    }
+
+    /// Asks the agent for reports of its log.
+    fn replay_permitted(&mut self, now: Millis, out: &mut Vec<u8>) {
+        if let State::Open(agent) = &mut self.state
+            && let Some(forwarding) = &mut agent.forwarding
+        {
+            forwarding.permitted(&self.handle, &self.collector, now, out);
+        }
     }
 
     fn expire(&mut self, now: Millis, vacated: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
@@ -295,6 +319,9 @@ impl Session {
                 );
             }
             State::Open(agent) => {
+                if let Some(forwarding) = &agent.forwarding {
+                    forwarding.end(&self.handle, &self.collector);
+                }
                 self.collector.agent_left(agent.id(), &self.handle, close_reason);
                 let (id, address) = (agent.id(), self.handle.address());
                 log_if!(

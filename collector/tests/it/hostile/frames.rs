@@ -1,6 +1,6 @@
 //! Malformed frames, and frames that are not allowed in their state.
 
-use fleetgauge_proto::message::{Bye, Drain, Pong, Reject, Welcome};
+use fleetgauge_proto::message::{Acknowledge, Bye, Drain, Pong, Reject, Resend, Welcome};
 use fleetgauge_proto::{Code, Limits, Message};
 
 use super::{AttackedCollector, Stage, attacker, two_gauges};
@@ -88,7 +88,7 @@ fn truncated_frame_is_rejected() {
 #[test]
 fn unknown_kind_is_rejected() {
     let mut attacked = AttackedCollector::new();
-    for kind in [0, 11, 0x7f] {
+    for kind in [0, 13, 0x7f] {
         attacked.refuses(Stage::Connected, &raw(kind, &[]), Code::UnknownKind);
         attacked.refuses(Stage::Reporting, &raw(kind, b"payload"), Code::UnknownKind);
     }
@@ -140,6 +140,8 @@ fn collector_frames_from_an_agent_are_rejected() {
         Message::Welcome(welcome),
         Message::Reject(reject),
         Message::Drain(Drain { delay_ms: 0, target: None }),
+        Message::Acknowledge(Acknowledge { stream: 1, sequence: 1 }),
+        Message::Resend(Resend { stream: 1, first: 1, reports: 1 }),
     ] {
         let bytes = frame(&message);
         for stage in [Stage::Connected, Stage::Welcomed, Stage::Reporting] {

@@ -67,7 +67,7 @@ fn welcomed(rig: &Rig, id: &str) -> Driven {
 /// the code of that check.
 fn headers(unexpected: u8) -> [(Vec<u8>, Code); 6] {
     let all = |edit: &dyn Fn(&mut [u8])| {
-        let mut bytes = [raw(0x0b, &[0xff; 3]), bye()].concat();
+        let mut bytes = [raw(0x0d, &[0xff; 3]), bye()].concat();
         edit(&mut bytes[..8]);
         bytes
     };

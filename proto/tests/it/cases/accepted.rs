@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use super::{Accepted, catalog, column, family, fingerprint, hello, label, raw, table};
+use super::{
+    ALL_STREAMS, Accepted, catalog, column, family, fingerprint, hello, label, raw, table,
+};
 use crate::owned::{
-    Bye, Catalog, Column, Drain, Extension, Family, Hello, Owned, Ping, Pong, Reject, Table,
-    Welcome, WelcomeLimits,
+    Acknowledge, Bye, Catalog, Column, Drain, Extension, Family, Hello, Owned, Ping, Pong, Reject,
+    Report, Resend, Rows, Table, Values, Welcome, WelcomeLimits,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -16,6 +18,7 @@ pub(super) fn accepted() -> Vec<Accepted> {
     let mut all = hellos();
     all.extend(welcomes());
     all.extend(catalogs());
+    all.extend(logs());
     all.extend(integers());
     all.extend(farewells());
     all
@@ -45,7 +48,14 @@ fn hellos() -> Vec<Accepted> {
     };
     let empty = (0..40).map(|n| label(&format!("unset_{n}"), ""));
     let empty = Hello { labels: empty.chain([label("dc", "ams-3")]).collect(), ..hello() };
-    let later = Hello { max_version: 3, capabilities: 0x8000_0000_0000_0001, ..hello() };
+    let later = Hello { max_version: 3, capabilities: 0x8000_0000_0000_0004, ..hello() };
+    let log = Hello { capabilities: 0b11, extensions: vec![log_from(41)], ..hello() };
+    let log_and_later = Extension { id: 2, data: vec![0xfb, 0xff, 0xff] };
+    let log_and_later = Hello {
+        capabilities: 0b1110,
+        extensions: vec![Extension { id: 9, data: vec![] }, log_and_later],
+        ..hello()
+    };
     let catalogs = (0..16).map(|slot| [slot; 16]).collect();
     vec![
         case(
@@ -78,6 +88,17 @@ fn hellos() -> Vec<Accepted> {
             "An agent with versions 1 to 3 and capabilities that version 1 does not define.",
             Owned::Hello(later),
         ),
+        case(
+            "hello_with_log",
+            "An agent that keeps a log. Of that, 41 is the first report that is not acknowledged.",
+            Owned::Hello(log),
+        ),
+        case(
+            "hello_with_log_from_65535",
+            "A log, an unknown extension, and an unknown capability; acknowledgements are not \
+             offered, so that the collector cannot ask for reports.",
+            Owned::Hello(log_and_later),
+        ),
     ]
 }
 
@@ -98,6 +119,7 @@ fn welcomes() -> Vec<Accepted> {
         catalogs_known: 0,
         extensions: vec![],
     };
+    let log = Welcome { capabilities: 0b11, ..welcome.clone() };
     let known = Welcome {
         session_id: 300,
         catalogs_known: 0b101,
@@ -110,6 +132,11 @@ fn welcomes() -> Vec<Accepted> {
             "welcome_catalogs_known",
             "The catalogs of slots 0 and 2 are known; that of slot 1 must follow.",
             Owned::Welcome(known),
+        ),
+        case(
+            "welcome_with_log",
+            "The collector acknowledges reports, and may ask for those of the log.",
+            Owned::Welcome(log),
         ),
     ]
 }
@@ -258,6 +285,41 @@ fn catalogs() -> Vec<Accepted> {
         ),
         accept("catalog_empty", "Reports have no values of it.", catalog(vec![], vec![])),
         case("catalog_of_slot_15", "The last slot.", Owned::Catalog(last_slot)),
+    ]
+}
+
+/// Returns the extension of Hello of a log that begins with this sequence number.
+pub(super) fn log_from(first: u8) -> Extension {
+    Extension { id: 2, data: vec![first] }
+}
+
+fn logs() -> Vec<Accepted> {
+    let resend = |name, note, first, reports| {
+        case(name, note, Owned::Resend(Resend { stream: 1, first, reports }))
+    };
+    let acknowledge = |name, note, sequence| {
+        case(name, note, Owned::Acknowledge(Acknowledge { stream: 1, sequence }))
+    };
+    let replayed = |name, note, message: Owned| Accepted {
+        context: json!({ "capabilities": ALL_STREAMS }),
+        ..case(name, note, message)
+    };
+    let values = Values::All(vec![0x41, 0x32, 0x00, 0x94, 0x35, 0x77]);
+    let catalog = Catalog { stream: 1, slot: 0, families: vec![], tables: vec![] };
+    let report = Report { stream: 1, sequence: 41, unix_ms: NEW_YEAR_MS, values };
+    vec![
+        acknowledge("acknowledge", "All reports up to 41 are durable.", 41),
+        acknowledge("acknowledge_max", "The largest sequence number.", u64::MAX),
+        resend("resend", "Up to 100 reports of the log, from 42 on.", 42, 100),
+        resend("resend_none", "No further reports.", 0, 0),
+        resend("resend_max", "The largest numbers.", u64::MAX, u32::MAX),
+        replayed("catalog_replayed", "A catalog of stream 1.", Owned::Catalog(catalog)),
+        replayed(
+            "rows_replayed",
+            "No change of rows, on stream 1.",
+            Owned::Rows(Rows { stream: 1, changes: vec![] }),
+        ),
+        replayed("report_replayed", "A report of the log, on stream 1.", Owned::Report(report)),
     ]
 }
 

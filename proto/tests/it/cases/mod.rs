@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::owned::{Catalog, Column, Family, Hello, Label, Owned, RowChange, Rows, Table};
 
+/// Capabilities of Welcome that allow all streams.
+const ALL_STREAMS: u64 = 0b11;
+
 /// A frame that every receiver accepts.
 pub(crate) struct Accepted {
     pub(crate) name: &'static str,

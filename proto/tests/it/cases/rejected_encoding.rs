@@ -3,8 +3,10 @@
 use fleetgauge_proto::Code;
 use serde_json::json;
 
-use super::{Rejected, hello, raw, reject};
-use crate::owned::{Bye, Catalog, Extension, Hello, Owned, Reject, Report, Rows, Values};
+use super::{ALL_STREAMS, Rejected, hello, raw, reject};
+use crate::owned::{
+    Acknowledge, Bye, Catalog, Extension, Hello, Owned, Reject, Report, Resend, Rows, Values,
+};
 
 const HELLO: u8 = 1;
 const CATALOG: u8 = 3;
@@ -83,7 +85,7 @@ fn headers() -> Vec<Rejected> {
         ),
         greeting,
         reject("kind_0", Code::UnknownKind, "There is no kind 0.", raw(0, &[])),
-        reject("kind_11", Code::UnknownKind, "The first unassigned kind.", raw(11, &[])),
+        reject("kind_13", Code::UnknownKind, "The first unassigned kind.", raw(13, &[])),
         reject(
             "kind_7f",
             Code::UnknownKind,
@@ -236,8 +238,12 @@ fn trailing() -> Vec<Rejected> {
 }
 
 fn streams_and_extensions() -> Vec<Rejected> {
-    let stream = |name, message: Owned| {
-        reject(name, Code::BadStream, "Stream 1 was not negotiated.", message.frame())
+    let stream = |name, why, message: Owned| reject(name, Code::BadStream, why, message.frame());
+    let log = |name, why, capabilities, data: Option<&[u8]>| {
+        let extensions = data.map(|data| Extension { id: 2, data: data.to_vec() });
+        let extensions = extensions.into_iter().collect();
+        let hello = Hello { capabilities, extensions, ..hello() };
+        reject(name, Code::BadExtension, why, Owned::Hello(hello).frame())
     };
     let extensions = |name, why, ids: &[u16]| {
         let extensions = ids.iter().map(|&id| Extension { id, data: vec![] }).collect();
@@ -248,15 +254,22 @@ fn streams_and_extensions() -> Vec<Rejected> {
     vec![
         stream(
             "stream_of_catalog",
+            "Stream 1 was not negotiated.",
             Owned::Catalog(Catalog { stream: 1, slot: 0, families: vec![], tables: vec![] }),
         ),
-        stream("stream_of_rows", Owned::Rows(Rows { stream: 1, changes: vec![] })),
+        stream(
+            "stream_of_rows",
+            "Stream 1 was not negotiated.",
+            Owned::Rows(Rows { stream: 1, changes: vec![] }),
+        ),
         stream(
             "stream_of_report",
+            "Stream 1 was not negotiated.",
             Owned::Report(Report { stream: 1, sequence: 1, unix_ms: 0, values }),
         ),
         stream(
             "stream_of_reject",
+            "Reject is sent on stream 0 only.",
             Owned::Reject(Reject {
                 stream: 1,
                 code: 20,
@@ -264,7 +277,44 @@ fn streams_and_extensions() -> Vec<Rejected> {
                 retry_after_ms: None,
             }),
         ),
-        stream("stream_of_bye", Owned::Bye(Bye { stream: 1, reason: 0 })),
+        stream(
+            "stream_of_bye",
+            "Bye is sent on stream 0 only.",
+            Owned::Bye(Bye { stream: 1, reason: 0 }),
+        ),
+        stream(
+            "stream_of_acknowledge",
+            "Acknowledge is sent on stream 1 only.",
+            Owned::Acknowledge(Acknowledge { stream: 0, sequence: 1 }),
+        ),
+        stream(
+            "stream_of_resend",
+            "Resend is sent on stream 1 only.",
+            Owned::Resend(Resend { stream: 2, first: 1, reports: 1 }),
+        ),
+        Rejected {
+            context: json!({ "capabilities": ALL_STREAMS }),
+            ..stream(
+                "stream_2",
+                "There is no stream 2.",
+                Owned::Rows(Rows { stream: 2, changes: vec![] }),
+            )
+        },
+        log(
+            "log_without_capability",
+            "The agent has a log, but does not offer to send reports again.",
+            0b01,
+            Some(&[1]),
+        ),
+        log(
+            "capability_without_log",
+            "The agent offers to send reports again, but has no log.",
+            0b11,
+            None,
+        ),
+        log("log_empty", "The log begins with no number.", 0b11, Some(&[])),
+        log("log_long", "The first number is written as fb 01 00.", 0b11, Some(&[0xfb, 1, 0])),
+        log("log_trailing", "A byte follows the first number.", 0b11, Some(&[1, 0])),
         extensions(
             "extensions_17",
             "17 extensions, one more than allowed.",

@@ -2,10 +2,11 @@
 
 use fleetgauge_proto::report::ABSENT;
 
-use super::accepted::{NEW_YEAR_MS, two_gauges};
+use super::accepted::{NEW_YEAR_MS, log_from, two_gauges};
 use super::{catalog, change, column, family, fingerprint, hello, label, table};
 use crate::owned::{
-    Bye, Drain, Hello, Owned, Ping, Pong, Reject, Report, Rows, Values, Welcome, WelcomeLimits,
+    Acknowledge, Bye, Drain, Hello, Owned, Ping, Pong, Reject, Report, Resend, Rows, Values,
+    Welcome, WelcomeLimits,
 };
 use crate::reference::{encode_all, encode_changed};
 
@@ -28,7 +29,7 @@ pub(crate) struct Step {
 
 /// Returns all transcripts.
 pub(crate) fn transcripts() -> Vec<Transcript> {
-    vec![disk(), dispute(), drain()]
+    vec![disk(), dispute(), drain(), outage()]
 }
 
 fn agent(connection: &'static str, note: &'static str, message: &Owned) -> Step {
@@ -44,7 +45,16 @@ fn declare(connection: &'static str, note: &'static str, frame: Vec<u8>) -> Step
 }
 
 fn welcome(session_id: u64, interval_ms: u32, after_ms: u64, catalogs_known: u16) -> Owned {
-    Owned::Welcome(Welcome {
+    Owned::Welcome(welcome_fields(session_id, interval_ms, after_ms, catalogs_known))
+}
+
+fn welcome_fields(
+    session_id: u64,
+    interval_ms: u32,
+    after_ms: u64,
+    catalogs_known: u16,
+) -> Welcome {
+    Welcome {
         version: 1,
         capabilities: 0,
         session_id,
@@ -59,7 +69,7 @@ fn welcome(session_id: u64, interval_ms: u32, after_ms: u64, catalogs_known: u16
         },
         catalogs_known,
         extensions: vec![],
-    })
+    }
 }
 
 /// Returns a report, this many milliseconds after the first Welcome.
@@ -206,6 +216,70 @@ fn drain() -> Transcript {
                 "4, All: the sequence continues",
                 &report(4, 3_030, encode_all(&three, &decimals)),
             ),
+        ],
+    }
+}
+
+fn outage() -> Transcript {
+    let with_log = |first| {
+        Owned::Hello(Hello { capabilities: 0b11, extensions: vec![log_from(first)], ..hello() })
+    };
+    let granted = |session_id, after_ms, catalogs_known| {
+        let welcome = welcome_fields(session_id, 15_000, after_ms, catalogs_known);
+        Owned::Welcome(Welcome { capabilities: 0b11, ..welcome })
+    };
+    let full = |cpu, bytes| encode_all(&[cpu, bytes], &[2, 0]);
+    let changed = |old: [f64; 2], now: [f64; 2]| encode_changed(&old, &now, &[2, 0]);
+    let again = |sequence, after_ms, values| {
+        let unix_ms = NEW_YEAR_MS + after_ms;
+        Owned::Report(Report { stream: 1, sequence, unix_ms, values })
+    };
+    let acknowledge = |sequence| Owned::Acknowledge(Acknowledge { stream: 1, sequence });
+    let resend = Owned::Resend(Resend { stream: 1, first: 2, reports: 3 });
+    let catalog_again = {
+        let mut frame = two_gauges();
+        frame[8] = 1;
+        frame
+    };
+    let (one, two, three, four, five) =
+        ([0.25, 1e9], [0.5, 1e9], [0.5, 2e9], [0.75, 2e9], [0.25, 2e9]);
+    Transcript {
+        name: "outage",
+        note: "An agent that keeps a log loses its connection, and sends the reports of the outage.",
+        steps: vec![
+            agent("before", "the log begins with report 1", &with_log(1)),
+            collector(
+                "before",
+                "session 8, both capabilities, the catalog is not known",
+                &granted(8, 0, 0),
+            ),
+            declare("before", "two gauges", two_gauges()),
+            agent("before", "1, All: 0.25, 1000000000", &report(1, 10, full(one[0], one[1]))),
+            collector("before", "1 is durable: the agent drops it from the log", &acknowledge(1)),
+            agent("after", "the log begins with report 2", &with_log(2)),
+            collector(
+                "after",
+                "session 9, both capabilities, the catalog is known",
+                &granted(9, 45_000, 1),
+            ),
+            agent(
+                "after",
+                "4, All: 0.75, 2000000000; shown at once",
+                &report(4, 45_010, full(four[0], four[1])),
+            ),
+            collector("after", "three reports, from 2 on", &resend),
+            declare("after", "two gauges, on stream 1, which has no catalog yet", catalog_again),
+            agent("after", "2, All, on stream 1", &again(2, 15_010, full(two[0], two[1]))),
+            agent("after", "3, Changed, compared with 2", &again(3, 30_010, changed(two, three))),
+            agent("after", "4, Changed, compared with 3", &again(4, 45_010, changed(three, four))),
+            collector("after", "2 to 4 are durable", &acknowledge(4)),
+            agent(
+                "after",
+                "5, Changed, compared with 4 of stream 0",
+                &report(5, 60_010, changed(four, five)),
+            ),
+            collector("after", "5 is durable", &acknowledge(5)),
+            agent("after", "stopping", &Owned::Bye(Bye { stream: 0, reason: 0 })),
         ],
     }
 }

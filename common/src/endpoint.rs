@@ -1,6 +1,6 @@
-//! The address of a collector: `HOST:PORT`.
+//! The address of a server: `HOST:PORT`.
 
-/// Address of a collector: a host name or IP address, and a port other than 0.
+/// Address of a server: a host name or IP address, and a port other than 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     host: Box<str>,

@@ -1,11 +1,15 @@
-//! Authentication to local exporters: the keys `username`, `password_file` and
-//! `bearer_token_file` of a table `[[scrape]]`.
+//! Authentication of HTTP requests: the keys `username`, `password_file` and `bearer_token_file` of
+//! a table of the settings file.
 
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use fleetgauge_common::secret_file;
+use hyper::header::HeaderValue;
+
+use super::HttpError;
+use super::reading::Reading;
+use crate::secret_file;
 
 /// Maximum length of a password or token, in bytes. Longer than any token in use, and short enough
 /// for the header limits of HTTP servers.
@@ -13,21 +17,21 @@ const MAX_SECRET_BYTES: usize = 4096;
 /// Maximum size of a file, in bytes: the longest secret and a line end.
 const MAX_FILE_BYTES: u64 = MAX_SECRET_BYTES as u64 + 2;
 
-/// How the agent authenticates to an exporter.
+/// How a client authenticates to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ScrapeAuth {
-    /// It does not.
+pub enum HttpAuth {
+    /// It does not authenticate.
     None,
     /// HTTP basic authentication.
     Basic {
         /// User name, without colon and control characters.
         username: Box<str>,
-        /// File with the password, read before every scrape.
+        /// File with the password, read for every request.
         password_file: PathBuf,
     },
     /// HTTP bearer authentication.
     Bearer {
-        /// File with the token, read before every scrape.
+        /// File with the token, read for every request.
         token_file: PathBuf,
     },
 }
@@ -51,7 +55,7 @@ impl Authorization {
     }
 }
 
-impl ScrapeAuth {
+impl HttpAuth {
     /// Reads the file and returns the value of the header `Authorization`; `None` without
     /// authentication. May block.
     ///
@@ -74,8 +78,37 @@ impl ScrapeAuth {
     }
 }
 
+/// Reads the header `Authorization` of requests.
+#[derive(Default)]
+pub struct AuthReader(Reading<Result<Option<Authorization>, String>>);
+
+impl AuthReader {
+    /// Reads the password or token. Returns the header; `None` without authentication.
+    ///
+    /// # Errors
+    /// The file is not usable.
+    pub async fn header(&mut self, auth: &HttpAuth) -> Result<Option<HeaderValue>, HttpError> {
+        if *auth == HttpAuth::None {
+            return Ok(None);
+        }
+        let auth = auth.clone();
+        let read = self.0.run(move || auth.authorization()).await;
+        let read = read.map_err(|panicked| HttpError::Credentials(panicked.to_string()))?;
+        let Some(authorization) = read.map_err(HttpError::Credentials)? else { return Ok(None) };
+        // The error must not contain the value.
+        let value = HeaderValue::from_str(authorization.as_str());
+        let invalid = |_| HttpError::Credentials("illegal character".to_owned());
+        let mut value = value.map_err(invalid)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
 /// Checks the key `username`.
-pub(super) fn is_username(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// The name is empty, too long, or has a colon or a control character.
+pub fn is_username(text: &str) -> Result<(), String> {
     if text.is_empty() || text.contains(':') || text.contains(char::is_control) {
         return Err("must not be empty, and must not have colons or control characters".to_owned());
     }
@@ -113,18 +146,18 @@ mod tests {
 
     fn basic(content: &[u8]) -> Result<Option<Authorization>, String> {
         let file = file(content);
-        let auth = ScrapeAuth::Basic { username: "me".into(), password_file: file.path().into() };
+        let auth = HttpAuth::Basic { username: "me".into(), password_file: file.path().into() };
         auth.authorization()
     }
 
     fn bearer(content: &[u8]) -> Result<Option<Authorization>, String> {
         let file = file(content);
-        ScrapeAuth::Bearer { token_file: file.path().into() }.authorization()
+        HttpAuth::Bearer { token_file: file.path().into() }.authorization()
     }
 
     #[test]
     fn header_has_the_content_of_the_file_without_line_end() {
-        assert_eq!(ScrapeAuth::None.authorization(), Ok(None));
+        assert_eq!(HttpAuth::None.authorization(), Ok(None));
         for content in ["p\u{e4} ss:x", "p\u{e4} ss:x\n", "p\u{e4} ss:x\r\n"] {
             let header = basic(content.as_bytes()).unwrap().unwrap();
             assert_eq!(header.as_str(), "Basic bWU6cMOkIHNzOng=");
@@ -155,7 +188,7 @@ mod tests {
 
     #[test]
     fn missing_file_is_named() {
-        let auth = ScrapeAuth::Bearer { token_file: "/nonexistent/token".into() };
+        let auth = HttpAuth::Bearer { token_file: "/nonexistent/token".into() };
         let problem = auth.authorization().unwrap_err();
         assert!(problem.starts_with("/nonexistent/token: cannot be read"), "{problem}");
     }

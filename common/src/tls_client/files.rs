@@ -9,7 +9,7 @@ use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, version};
 
 use super::validity::Validity;
 use super::{Identity, TlsFileError, TlsSettings, bad};
-use fleetgauge_common::secret_file::{self, FileError, read_public};
+use crate::secret_file::{self, FileError, read_public};
 
 /// Maximum size of a file, in bytes: about a thousand certificates.
 const MAX_FILE_BYTES: u64 = 4 << 20;

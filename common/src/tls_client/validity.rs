@@ -1,4 +1,4 @@
-//! Validity of the client certificate. The collector verifies it; the agent only explains errors.
+//! Validity of the client certificate. The server verifies it; the client only explains errors.
 
 use std::time::SystemTime;
 

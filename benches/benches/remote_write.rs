@@ -1,0 +1,87 @@
+//! Encoding of reports for remote write, in nanoseconds per sample: of hosts like the idle trace,
+//! and of hosts with six gauges. Presence and stale markers as well.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BenchmarkGroup, BenchmarkId, Throughput};
+use fleetgauge_benches::{Clock, CpuTime, Fleet, Hosts, criterion};
+use fleetgauge_collector::registry::Layout;
+use fleetgauge_collector::remote_write::{CellSet, Encoder};
+
+/// The collector's allocator.
+#[global_allocator]
+static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Allocator;
+
+/// Hosts whose reports are encoded in turn, as a collector does.
+const AGENTS: usize = 1_000;
+const UNIX_MS: i64 = 1_800_000_000_000;
+
+/// What a report leaves for the encoder.
+struct Entry {
+    labels: Box<str>,
+    layout: Layout,
+    values: Box<[f64]>,
+}
+
+fn entries(hosts: Hosts) -> Vec<Entry> {
+    let fleet = Fleet::of(hosts, AGENTS);
+    let mut entries = Vec::with_capacity(AGENTS);
+    fleet.registry.each_agent(|labels, layout, values| {
+        // A label that all agents of a fleet have.
+        let labels = format!("{labels},dc=\"fra\"").into();
+        entries.push(Entry { labels, layout: layout.clone(), values: values.into() });
+    });
+    entries
+}
+
+fn bench_hosts(group: &mut BenchmarkGroup<'_, CpuTime>, kind: &str, hosts: Hosts) {
+    let entries = entries(hosts);
+    let mut encoder = Encoder::new(Arc::default());
+    let mut out = Vec::new();
+    let mut samples = |entry: &Entry, out: &mut Vec<u8>| {
+        let Entry { labels, layout, values } = entry;
+        encoder.samples(labels, layout, values, 0..layout.cells() + 1, UNIX_MS, out)
+    };
+    let per_entry = samples(&entries[0], &mut out);
+    println!(
+        "remote_write/{kind}: {per_entry} samples, {:.1} bytes per sample",
+        out.len() as f64 / per_entry as f64
+    );
+    group.throughput(Throughput::Elements(per_entry as u64));
+    let mut next = entries.iter().cycle();
+    let mut next = || next.next().expect("there are entries");
+    group.bench_function(BenchmarkId::new("encode", kind), |b| {
+        b.iter(|| {
+            out.clear();
+            samples(next(), black_box(&mut out))
+        });
+    });
+    group.bench_function(BenchmarkId::new("presence", kind), |b| {
+        b.iter(|| {
+            let entry = next();
+            CellSet::of(&entry.layout, &entry.values)
+        });
+    });
+    let present: Vec<_> =
+        entries.iter().map(|entry| CellSet::of(&entry.layout, &entry.values)).collect();
+    let mut encoder = Encoder::new(Arc::default());
+    let mut gone = entries.iter().zip(&present).cycle();
+    group.bench_function(BenchmarkId::new("markers", kind), |b| {
+        b.iter(|| {
+            out.clear();
+            let (Entry { labels, layout, .. }, present) = gone.next().expect("there are entries");
+            let cells = 0..layout.cells() + 1;
+            encoder.markers(labels, layout, present, cells, UNIX_MS, black_box(&mut out))
+        });
+    });
+}
+
+fn main() {
+    let mut c = criterion(Clock::Thread);
+    let mut group = c.benchmark_group("remote_write");
+    bench_hosts(&mut group, "node_exporter", Hosts::idle());
+    bench_hosts(&mut group, "gauges", Hosts::Gauges);
+    group.finish();
+    c.final_summary();
+}

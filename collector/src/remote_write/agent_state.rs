@@ -1,0 +1,97 @@
+//! What a destination knows of an agent: the series that it was last sent, and their time.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::Mutex;
+
+use super::encode::{CellSet, vanished};
+use super::entry::{Content, Entry};
+use crate::registry::Layout;
+
+/// Forwarding state of an agent. It outlives a session that another one of the same agent takes
+/// over, so that series which the new one lacks are marked as stale.
+#[derive(Debug)]
+pub(crate) struct ForwardedAgent {
+    /// Hash of the agent's id, which selects its lane.
+    pub(super) hash: u64,
+    /// By destination.
+    pub(super) sent: Mutex<Box<[Sent]>>,
+    /// Number of times that the agent was asked to leave and did. Odd while it has not returned.
+    pub(super) departures: AtomicU64,
+}
+
+/// What a destination was given of an agent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sent {
+    /// The last report in order; `None` before the first.
+    pub(super) last: Option<Shown>,
+    /// Live reports that were given before the log of the agent.
+    pub(super) ahead: Option<Ahead>,
+}
+
+/// Live reports in a row that a destination was given out of order.
+#[derive(Debug, Clone)]
+pub(super) struct Ahead {
+    pub(super) first_sequence: u64,
+    pub(super) last_sequence: u64,
+    pub(super) first: Shown,
+    pub(super) last: Shown,
+}
+
+impl Sent {
+    /// Forgets which reports were given out of order, because their session has ended. Returns the
+    /// newest report.
+    pub(super) fn newest(&mut self) -> Option<&Shown> {
+        if let Some(ahead) = self.ahead.take() {
+            self.last = Some(ahead.last);
+        }
+        self.last.as_ref()
+    }
+}
+
+/// The series of an agent at the time of a forwarded report.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    pub(super) labels: Box<str>,
+    pub(super) layout: Arc<Layout>,
+    pub(super) present: Arc<CellSet>,
+    /// Time of the report, in unix milliseconds.
+    pub(super) unix_ms: i64,
+}
+
+impl ForwardedAgent {
+    pub(super) fn new(hash: u64, destinations: usize) -> Self {
+        let sent = Mutex::new(vec![Sent::default(); destinations].into());
+        Self { hash, sent, departures: AtomicU64::new(0) }
+    }
+}
+
+impl Shown {
+    /// Returns stale markers for the series that are not in the next report; `None` if all are.
+    pub(super) fn markers_before(&self, next: &Shown) -> Option<Entry> {
+        let gone = if self.labels != next.labels {
+            CellSet::clone(&self.present)
+        } else if Arc::ptr_eq(&self.layout, &next.layout) {
+            self.present.minus(&next.present)?
+        } else {
+            vanished(&self.labels, &self.layout, &self.present, &next.layout, &next.present)?
+        };
+        Some(self.markers(gone))
+    }
+
+    /// Returns stale markers for all series.
+    pub(super) fn all_markers(&self) -> Entry {
+        self.markers(CellSet::clone(&self.present))
+    }
+
+    fn markers(&self, cells: CellSet) -> Entry {
+        Entry {
+            labels: self.labels.clone(),
+            layout: Arc::clone(&self.layout),
+            content: Content::Markers(cells),
+            // A marker at the time of the sample would contradict it.
+            unix_ms: self.unix_ms.saturating_add(1),
+        }
+    }
+}

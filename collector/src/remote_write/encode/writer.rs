@@ -1,0 +1,219 @@
+//! Writes the series of an entry by templates: copies of prepared bytes.
+
+use std::ops::Range;
+
+use fleetgauge_proto::limits::MAX_LABELS;
+use fleetgauge_proto::report::is_absent;
+use fleetgauge_proto::rows::TableRows;
+
+use super::labels::AgentLabels;
+use super::presence::CellSet;
+use super::protobuf::{FIELD_1, SampleAt, push_label_value, push_len};
+use super::template::{AgentLabel, Line, Piece, TableTemplate, Template};
+
+/// The value that marks a series as stale.
+const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+/// What is written for the series of an entry.
+pub(super) trait Source {
+    /// Whether the series with these values is written.
+    fn has(&self, cell: usize, width: usize) -> bool;
+
+    /// Returns the value of a sample; `None` stands for a series whose value is always 1.
+    fn value(&self, cell: Option<usize>) -> f64;
+}
+
+/// The values of a report.
+pub(super) struct Samples<'a>(pub(super) &'a [f64]);
+
+impl Source for Samples<'_> {
+    fn has(&self, cell: usize, width: usize) -> bool {
+        match width {
+            0 => true,
+            1 => self.0.get(cell).is_some_and(|value| !is_absent(*value)),
+            _ => {
+                let own = self.0.get(cell..cell + width);
+                own.is_some_and(|own| !own.iter().any(|value| is_absent(*value)))
+            }
+        }
+    }
+
+    fn value(&self, cell: Option<usize>) -> f64 {
+        cell.map_or(1.0, |cell| self.0.get(cell).copied().unwrap_or(STALE))
+    }
+}
+
+/// Stale markers of series.
+pub(super) struct Markers<'a>(pub(super) &'a CellSet);
+
+impl Source for Markers<'_> {
+    fn has(&self, cell: usize, _: usize) -> bool {
+        self.0.contains(cell)
+    }
+
+    fn value(&self, _: Option<usize>) -> f64 {
+        STALE
+    }
+}
+
+/// Encoded labels of the current agent and row. The memory is reused.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    agent: Labels,
+    /// For each sequence of the template: bytes of the agent's labels.
+    agent_bytes: Vec<usize>,
+    row: Labels,
+}
+
+/// Encoded labels, and where each begins and ends.
+#[derive(Debug, Default)]
+struct Labels {
+    bytes: Vec<u8>,
+    /// Zero, and the end of each label.
+    ends: Vec<usize>,
+}
+
+impl Labels {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.ends.push(0);
+    }
+
+    fn end_label(&mut self) {
+        self.ends.push(self.bytes.len());
+    }
+
+    fn get(&self, start: u8, end: u8) -> &[u8] {
+        let at = |label: u8| self.ends.get(usize::from(label)).copied().unwrap_or_default();
+        self.bytes.get(at(start)..at(end)).unwrap_or_default()
+    }
+}
+
+/// Writes series of one catalog.
+pub(super) struct Writer<'a, S> {
+    pub(super) template: &'a Template,
+    pub(super) source: &'a S,
+    pub(super) sample: &'a SampleAt,
+    /// Indexes of the first values of the series to write.
+    pub(super) cells: &'a Range<usize>,
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) out: &'a mut Vec<u8>,
+    /// Number of samples written.
+    pub(super) written: usize,
+}
+
+impl<S: Source> Writer<'_, S> {
+    /// Encodes the labels of the agent. Call it first.
+    pub(super) fn start(&mut self, labels: &AgentLabels) {
+        let Scratch { agent, agent_bytes, row } = &mut *self.scratch;
+        let fixed = &self.template.fixed;
+        agent.clear();
+        row.clear();
+        for label in &self.template.agent {
+            match label {
+                AgentLabel::Own { name, index } => {
+                    push_label_value(&fixed[name.range()], labels.value(*index), &mut agent.bytes);
+                }
+                AgentLabel::External(label) => {
+                    agent.bytes.extend_from_slice(&fixed[label.range()]);
+                }
+            }
+            agent.end_label();
+        }
+        agent_bytes.clear();
+        agent_bytes.extend(self.template.sequences.iter().map(|pieces| {
+            let of_agent = pieces.iter().map(|piece| match piece {
+                Piece::Agent { start, end } => agent.get(*start, *end).len(),
+                _ => 0,
+            });
+            of_agent.sum::<usize>()
+        }));
+    }
+
+    /// Writes the series of a table. `start` is the index of its first value.
+    pub(super) fn table(&mut self, table: &TableTemplate, rows: Option<&TableRows>, start: usize) {
+        if table.columns.is_empty() {
+            return;
+        }
+        let Some(rows) = rows else { return self.row(table, start, std::iter::empty()) };
+        let starts = (start..).step_by(table.width.max(1));
+        for (values, start) in rows.iter(table.labels).zip(starts) {
+            if start >= self.cells.end {
+                break;
+            }
+            if start + table.width > self.cells.start {
+                self.row(table, start, values);
+            }
+        }
+    }
+
+    fn row<'r>(
+        &mut self,
+        table: &TableTemplate,
+        start: usize,
+        values: impl Iterator<Item = &'r str>,
+    ) {
+        let mut values = Some(values);
+        for column in &table.columns {
+            let cell = start + column.offset;
+            if !self.cells.contains(&cell) || !self.source.has(cell, column.width) {
+                continue;
+            }
+            // The labels of a row without samples are not encoded.
+            if let Some(values) = values.take() {
+                self.start_row(table, values);
+            }
+            let template = self.template;
+            for line in &template.lines[column.lines.clone()] {
+                self.line(line, cell);
+            }
+            self.written += column.lines.len();
+        }
+    }
+
+    /// Encodes the labels of a row.
+    fn start_row<'r>(&mut self, table: &TableTemplate, values: impl Iterator<Item = &'r str>) {
+        let row = &mut self.scratch.row;
+        row.clear();
+        if table.rows.is_empty() {
+            return;
+        }
+        let mut by_index = [""; MAX_LABELS];
+        by_index.iter_mut().zip(values).for_each(|(place, value)| *place = value);
+        let fixed = &self.template.fixed;
+        for label in &table.rows {
+            match by_index.get(label.index).copied().unwrap_or_default() {
+                // A label without a value is none.
+                "" => {
+                    let external = label.external.map(|external| &fixed[external.range()]);
+                    row.bytes.extend_from_slice(external.unwrap_or_default());
+                }
+                value => push_label_value(&fixed[label.name.range()], value, &mut row.bytes),
+            }
+            row.end_label();
+        }
+    }
+
+    /// Writes a series of the current row. `cell` is the index of the column's first value.
+    fn line(&mut self, line: &Line, cell: usize) {
+        let Template { fixed, sequences, .. } = self.template;
+        let Scratch { agent, agent_bytes, row } = &*self.scratch;
+        let sequence = line.sequence as usize;
+        let own = &fixed[line.own.range()];
+        let labels = line.name.len() + line.parameter.len() + own.len() + row.bytes.len();
+        self.out.push(FIELD_1);
+        push_len(labels + agent_bytes[sequence] + self.sample.bytes(), self.out);
+        for piece in &sequences[sequence] {
+            self.out.extend_from_slice(match *piece {
+                Piece::Name => &fixed[line.name.range()],
+                Piece::Parameter => &fixed[line.parameter.range()],
+                Piece::Column { start, end } => &own[usize::from(start)..usize::from(end)],
+                Piece::Row { start, end } => row.get(start, end),
+                Piece::Agent { start, end } => agent.get(start, end),
+            });
+        }
+        let value = self.source.value(line.value.map(|offset| cell + usize::from(offset)));
+        self.sample.push(value, self.out);
+    }
+}

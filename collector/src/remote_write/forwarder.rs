@@ -1,0 +1,145 @@
+//! The forwarder: takes reports from sessions and gives them to the lanes of all destinations.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use fleetgauge_proto::AgentId;
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry as MetricsRegistry;
+
+use super::agent_state::{ForwardedAgent, Sent};
+use super::destination::Destination;
+use super::metrics::RemoteWriteMetrics;
+use super::replays::ReplayScheduler;
+use super::session::ForwardedSession;
+use crate::config::DestinationSettings;
+
+/// Number of report intervals after which an agent that was asked to leave and has not returned is
+/// marked as stale: it may have moved to another collector, which then has newer samples.
+const LEAVING_INTERVALS: u32 = 2;
+
+/// Forwards reports to all destinations.
+#[derive(Debug)]
+pub struct Forwarder {
+    destinations: Box<[Arc<Destination>]>,
+    agents: DashMap<AgentId, Arc<ForwardedAgent>>,
+    /// Agents that were asked to leave and did.
+    leaving: Mutex<Vec<Leaving>>,
+    replays: ReplayScheduler,
+}
+
+/// An agent that was asked to leave and did.
+#[derive(Debug)]
+struct Leaving {
+    /// Time at which its series are marked as stale.
+    due: Instant,
+    id: AgentId,
+    /// Its departures by then: another number means that it has returned.
+    departures: u64,
+}
+
+impl Forwarder {
+    /// Creates a forwarder; `None` without destinations. Registers its metrics.
+    pub(crate) fn new(
+        settings: &[DestinationSettings],
+        metrics: &mut MetricsRegistry,
+    ) -> Option<Self> {
+        if settings.is_empty() {
+            return None;
+        }
+        let metrics = RemoteWriteMetrics::new(metrics);
+        let destination = |settings| Arc::new(Destination::new(settings, &metrics));
+        Some(Self {
+            destinations: settings.iter().map(destination).collect(),
+            agents: DashMap::new(),
+            leaving: Mutex::default(),
+            replays: ReplayScheduler::default(),
+        })
+    }
+
+    pub(super) fn destinations(&self) -> &[Arc<Destination>] {
+        &self.destinations
+    }
+
+    /// Whether agents should keep their reports until destinations have taken them.
+    pub(crate) fn asks_for_logs(&self) -> bool {
+        self.destinations.iter().any(|destination| destination.settings.durable)
+    }
+
+    /// Returns the scheduler of replays.
+    pub(crate) fn replays(&self) -> &ReplayScheduler {
+        &self.replays
+    }
+
+    /// Begins a session of an agent: `log` is the first sequence number of its log, `first` that of
+    /// its first report. Takes over the state of an earlier session that was not marked as stale.
+    pub(crate) fn enter(&self, id: &AgentId, log: Option<u64>, first: u64) -> ForwardedSession {
+        let new = || {
+            let hash = self.agents.hasher().hash_one(id);
+            Arc::new(ForwardedAgent::new(hash, self.destinations.len()))
+        };
+        let agent = {
+            let agent = self.agents.entry(id.clone()).or_insert_with(new);
+            if agent.departures.load(Ordering::Relaxed) % 2 == 1 {
+                agent.departures.fetch_add(1, Ordering::Relaxed);
+            }
+            Arc::clone(&agent)
+        };
+        for sent in agent.sent.lock().iter_mut() {
+            sent.newest();
+        }
+        ForwardedSession::new(agent, self.destinations.len(), log, first)
+    }
+
+    /// Marks the series of an agent as stale, because its session has ended. If the agent was asked
+    /// to leave, waits until it has had time to report to another collector.
+    pub(crate) fn left(&self, id: &AgentId, interval: Duration, was_asked: bool) {
+        if was_asked {
+            let Some(agent) = self.agents.get(id).map(|agent| Arc::clone(&agent)) else { return };
+            let departures = agent.departures.fetch_add(1, Ordering::Relaxed) + 1;
+            let due = Instant::now() + LEAVING_INTERVALS * interval;
+            self.leaving.lock().push(Leaving { due, id: id.clone(), departures });
+        } else if let Some((_, agent)) = self.agents.remove(id) {
+            self.mark_stale(&agent);
+        }
+    }
+
+    /// Marks agents as stale that were asked to leave and have not returned in time.
+    pub(crate) fn expire(&self, now: Instant) {
+        let mut due = Vec::new();
+        self.leaving.lock().retain(|leaving| {
+            let is_due = leaving.due <= now;
+            if is_due {
+                due.push((leaving.id.clone(), leaving.departures));
+            }
+            !is_due
+        });
+        for (id, departures) in due {
+            let is_away =
+                |agent: &ForwardedAgent| agent.departures.load(Ordering::Relaxed) == departures;
+            if let Some((_, agent)) = self.agents.remove_if(&id, |_, agent| is_away(agent)) {
+                self.mark_stale(&agent);
+            }
+        }
+    }
+
+    /// Updates the gauges of the queues. `now_ms` is the time in unix milliseconds.
+    pub(super) fn update_gauges(&self, now_ms: u64) {
+        let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        for destination in &self.destinations {
+            destination.update_gauges(now_ms);
+        }
+    }
+
+    fn mark_stale(&self, agent: &ForwardedAgent) {
+        for (destination, sent) in self.destinations.iter().zip(agent.sent.lock().iter_mut()) {
+            if let Some(newest) = sent.newest() {
+                destination.push_markers(agent.hash, newest.all_markers());
+            }
+            *sent = Sent::default();
+        }
+    }
+}

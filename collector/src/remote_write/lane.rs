@@ -1,0 +1,201 @@
+//! A lane: the queue of entries for one destination from a part of the fleet.
+//!
+//! An agent is always in the same lane, and a lane has one request in flight, so samples of a
+//! series arrive in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::entry::Entry;
+
+/// Factor of the memory limit up to which stale markers and replayed reports are queued. They come
+/// on top of live reports: if the engine is away, live reports that find no room stay in the logs
+/// of agents, but markers are stored only here, and replayed reports were asked for.
+const RESERVED_FACTOR: usize = 2;
+
+/// Part of the memory limit up to which agents are asked for reports of their logs. A live report
+/// waits behind those that are queued already, so they must not be many.
+const REPLAY_SHARE: usize = 8;
+
+/// Memory of the queues of a destination.
+#[derive(Debug)]
+pub(super) struct QueueMemory {
+    max: usize,
+    used: AtomicUsize,
+}
+
+impl QueueMemory {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, used: AtomicUsize::new(0) }
+    }
+
+    /// Takes memory for an entry. Returns whether there was enough.
+    fn take(&self, entry: &Entry, is_reserved: bool) -> bool {
+        let max = if is_reserved { RESERVED_FACTOR * self.max } else { self.max };
+        let bytes = entry.bytes();
+        let add = |used: usize| used.checked_add(bytes).filter(|used| *used <= max);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Whether there is room for replayed reports.
+    pub(super) fn has_room(&self) -> bool {
+        self.used.load(Ordering::Relaxed) < self.max / REPLAY_SHARE
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The queue of a lane.
+#[derive(Debug)]
+pub(super) struct Lane {
+    memory: Arc<QueueMemory>,
+    queue: Mutex<Queue>,
+    /// Wakes the sender.
+    changed: Notify,
+    limits: BatchLimits,
+}
+
+/// When a batch is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchLimits {
+    /// Number of series of a full batch. A batch has more if one report has.
+    pub(super) series: usize,
+    /// Maximum time that an entry waits for a full batch.
+    pub(super) delay: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    entries: VecDeque<(Instant, Arc<Entry>)>,
+    /// Number of series of all entries, as a measure of their size.
+    series: usize,
+    /// Number of entries with stale markers, which do not wait.
+    markers: usize,
+    is_stopping: bool,
+}
+
+/// Entries that are sent together: reports, or stale markers.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) entries: Vec<Arc<Entry>>,
+    /// Memory of the entries, given back when the batch is dropped.
+    bytes: usize,
+    memory: Arc<QueueMemory>,
+}
+
+impl Batch {
+    pub(super) fn is_markers(&self) -> bool {
+        self.entries.first().is_some_and(|entry| entry.is_markers())
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.memory.give_back(self.bytes);
+    }
+}
+
+impl Lane {
+    pub(super) fn new(memory: &Arc<QueueMemory>, limits: BatchLimits) -> Self {
+        let (queue, changed) = (Mutex::default(), Notify::new());
+        Self { memory: Arc::clone(memory), queue, changed, limits }
+    }
+
+    /// Appends an entry. Returns `false` if the destination's queues have no room for it.
+    /// `is_reserved` is whether it may take the memory beyond that of live reports.
+    pub(super) fn push(&self, entry: &Arc<Entry>, is_reserved: bool) -> bool {
+        if !self.memory.take(entry, is_reserved) {
+            return false;
+        }
+        let mut queue = self.queue.lock();
+        queue.entries.push_back((Instant::now(), Arc::clone(entry)));
+        queue.series += entry.present().len();
+        queue.markers += usize::from(entry.is_markers());
+        // The first entry starts the delay.
+        let wakes = queue.entries.len() == 1 || queue.is_due(&self.limits);
+        drop(queue);
+        if wakes {
+            self.changed.notify_one();
+        }
+        true
+    }
+
+    /// Returns the number of series in the queue, without those of the batch being sent.
+    pub(super) fn pending(&self) -> usize {
+        self.queue.lock().series
+    }
+
+    /// Returns the time of the oldest entry in the queue, in unix milliseconds.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        self.queue.lock().entries.front().map(|(_, entry)| entry.unix_ms)
+    }
+
+    /// Lets [`Self::next_batch`] return what is queued without delay, and then `None`.
+    pub(super) fn stop(&self) {
+        self.queue.lock().is_stopping = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next batch. Returns `None` once the lane is stopped and empty.
+    pub(super) async fn next_batch(&self) -> Option<Batch> {
+        loop {
+            let wait = {
+                let mut queue = self.queue.lock();
+                match queue.entries.front() {
+                    None if queue.is_stopping => return None,
+                    None => None,
+                    Some((since, _)) => {
+                        let due = *since + self.limits.delay;
+                        let now = Instant::now();
+                        if due <= now || queue.is_stopping || queue.is_due(&self.limits) {
+                            return Some(queue.take_batch(&self.limits, &self.memory));
+                        }
+                        Some(due - now)
+                    }
+                }
+            };
+            let changed = self.changed.notified();
+            match wait {
+                None => changed.await,
+                // The timeout ends the delay.
+                Some(wait) => drop(tokio::time::timeout(wait, changed).await),
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// Whether there is a reason to send before the delay has passed.
+    fn is_due(&self, limits: &BatchLimits) -> bool {
+        self.series >= limits.series || self.markers > 0
+    }
+
+    fn take_batch(&mut self, limits: &BatchLimits, memory: &Arc<QueueMemory>) -> Batch {
+        let mut batch = Batch { entries: Vec::new(), bytes: 0, memory: Arc::clone(memory) };
+        let mut series = 0;
+        while let Some((_, next)) = self.entries.front() {
+            let fits = series + next.present().len() <= limits.series
+                && batch.is_markers() == next.is_markers();
+            if !fits && !batch.entries.is_empty() {
+                break;
+            }
+            let Some((_, next)) = self.entries.pop_front() else { break };
+            series += next.present().len();
+            self.markers -= usize::from(next.is_markers());
+            batch.bytes += next.bytes();
+            batch.entries.push(next);
+        }
+        self.series -= series;
+        if self.entries.capacity() > 64 + 8 * self.entries.len() {
+            self.entries.shrink_to_fit();
+        }
+        batch
+    }
+}

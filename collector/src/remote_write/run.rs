@@ -1,0 +1,83 @@
+//! The tasks of remote write.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::metadata_sender;
+use super::sender::Sender;
+use crate::state::CollectorState;
+
+/// Interval at which the gauges of the queues are updated, and agents that do not return are marked
+/// as stale.
+const TICK: Duration = Duration::from_secs(1);
+/// Interval at which paused replays are tried again.
+const REPLAY_TICK: Duration = Duration::from_millis(250);
+
+/// The running tasks of remote write.
+#[derive(Debug, Default)]
+pub(crate) struct RemoteWriteTasks {
+    senders: JoinSet<()>,
+    /// Tasks that end when they are dropped.
+    others: JoinSet<()>,
+    abort: CancellationToken,
+}
+
+impl RemoteWriteTasks {
+    /// Starts the tasks; none if the collector has no destinations.
+    pub(crate) fn start(collector: &Arc<CollectorState>) -> Self {
+        let mut tasks = Self::default();
+        let Some(forwarder) = &collector.forwarder else { return tasks };
+        for (index, destination) in forwarder.destinations().iter().enumerate() {
+            for lane in 0..destination.lanes().len() {
+                let sender = Sender::new(collector, destination, index, &tasks.abort);
+                tasks.senders.spawn(sender.run(lane));
+            }
+            let (collector, destination) = (Arc::clone(collector), Arc::clone(destination));
+            tasks.others.spawn(metadata_sender::run(collector, destination));
+        }
+        tasks.others.spawn(tick(Arc::clone(collector)));
+        tasks.others.spawn(wake_replays(Arc::clone(collector)));
+        tasks
+    }
+
+    /// Sends what is queued. Gives up after `limit`.
+    pub(crate) async fn stop(mut self, collector: &CollectorState, limit: Duration) {
+        let Some(forwarder) = &collector.forwarder else { return };
+        for lane in forwarder.destinations().iter().flat_map(|destination| destination.lanes()) {
+            lane.stop();
+        }
+        let all = async { while self.senders.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, all).await.is_ok() {
+            return;
+        }
+        self.abort.cancel();
+        warn!("remote write stopped before all samples were sent");
+        while self.senders.join_next().await.is_some() {}
+    }
+}
+
+async fn tick(collector: Arc<CollectorState>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(forwarder) = &collector.forwarder else { return };
+        forwarder.expire(Instant::now());
+        forwarder.update_gauges(collector.clock.unix_ms());
+    }
+}
+
+async fn wake_replays(collector: Arc<CollectorState>) {
+    let mut ticks = tokio::time::interval(REPLAY_TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(forwarder) = &collector.forwarder else { return };
+        forwarder.replays().wake_paused();
+    }
+}

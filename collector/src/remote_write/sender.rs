@@ -1,0 +1,308 @@
+//! The sender of a lane: encodes its batches, sends them, and acts on the answers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::backoff::Backoff;
+use super::client::{Client, Encoding, Reply};
+use super::compression::Compressor;
+use super::destination::Destination;
+use super::drop_reason::DropReason;
+use super::encode::Encoder;
+use super::entry::{Content, Entry};
+use super::lane::Batch;
+use super::outcome::Outcome;
+use super::part::Part;
+use crate::state::CollectorState;
+
+/// Maximum refused requests in a row to find the refused samples of a batch. Accepted ones show
+/// that the search makes progress, and allow more. What is left of the batch is dropped: an engine
+/// that refuses everything must not get a request for each series.
+const MAX_PROBES: usize = 64;
+/// Refused requests that an accepted one allows.
+const PROBES_OF_ACCEPTED: usize = 32;
+
+/// Sends the batches of a lane.
+pub(super) struct Sender {
+    collector: Arc<CollectorState>,
+    destination: Arc<Destination>,
+    /// Index of the destination.
+    index: usize,
+    client: Client,
+    encoder: Encoder,
+    compressor: Compressor,
+    /// The body before compression. Kept, to allocate once.
+    body: Vec<u8>,
+    /// Ends all retries.
+    abort: CancellationToken,
+}
+
+/// The engine's answer for a part.
+enum Answer {
+    Accepted,
+    Refused {
+        status: u16,
+        excerpt: String,
+    },
+    TooLarge,
+    /// The collector stops.
+    Aborted,
+}
+
+/// What the last request for a part carried.
+#[derive(Debug, Clone, Copy, Default)]
+struct Encoded {
+    samples: usize,
+    /// Samples that were left out because they are too old.
+    expired: usize,
+    /// Time of the newest sample, in unix milliseconds.
+    newest_ms: i64,
+    /// Size of the body, compressed.
+    bytes: usize,
+}
+
+/// What to do after an answer.
+enum Next {
+    Done(Answer),
+    /// Send again at once, with another compression.
+    Again,
+    Wait(Duration),
+}
+
+impl Sender {
+    pub(super) fn new(
+        collector: &Arc<CollectorState>,
+        destination: &Arc<Destination>,
+        index: usize,
+        abort: &CancellationToken,
+    ) -> Self {
+        Self {
+            collector: Arc::clone(collector),
+            client: Client::new(&destination.settings),
+            encoder: Encoder::new(Arc::clone(&destination.settings.rules)),
+            destination: Arc::clone(destination),
+            index,
+            compressor: Compressor::new(),
+            body: Vec::new(),
+            abort: abort.clone(),
+        }
+    }
+
+    /// Sends the batches of a lane until it is stopped and empty.
+    pub(super) async fn run(mut self, lane: usize) {
+        let destination = Arc::clone(&self.destination);
+        let Some(lane) = destination.lanes().get(lane) else { return };
+        while let Some(batch) = lane.next_batch().await {
+            self.deliver(&batch).await;
+        }
+    }
+
+    /// Sends a batch. Returns once its samples are accepted or dropped.
+    async fn deliver(&mut self, batch: &Batch) {
+        let mut parts = vec![Part::whole(batch)];
+        let mut probes = MAX_PROBES;
+        while let Some(part) = parts.pop() {
+            let (answer, sent) = self.send(batch, &part).await;
+            let can_split = match &answer {
+                Answer::TooLarge => true,
+                Answer::Refused { .. } => {
+                    probes = probes.saturating_sub(1);
+                    probes > 0 && !self.is_refused_throughout(batch, &part).await
+                }
+                Answer::Accepted => {
+                    probes = (probes + PROBES_OF_ACCEPTED).min(MAX_PROBES);
+                    false
+                }
+                Answer::Aborted => false,
+            };
+            match part.halves(batch).filter(|_| can_split) {
+                Some([first, second]) => parts.extend([second, first]),
+                None => self.count(batch, &part, &answer, sent),
+            }
+        }
+        if self.abort.is_cancelled() {
+            return;
+        }
+        for entry in &batch.entries {
+            if let Content::Report { sequence, acks: Some(acks), .. } = &entry.content {
+                acks.taken(self.index, *sequence);
+            }
+        }
+    }
+
+    /// Whether the engine refuses every series of a refused part, if that is one entry: it tries
+    /// two. Prometheus refuses a report that it has already, if it has a newer one. Markers of an agent
+    /// are refused together too, if it has newer samples from elsewhere.
+    async fn is_refused_throughout(&mut self, batch: &Batch, part: &Part) -> bool {
+        if batch.is_markers() && part.entries.len() == 1 {
+            return true;
+        }
+        let Some(ends) = part.ends(batch) else { return false };
+        for end in ends {
+            let (answer, sent) = self.send(batch, &end).await;
+            if !matches!(answer, Answer::Refused { .. }) && sent.samples > 0 {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends a part until the engine has answered for its samples.
+    async fn send(&mut self, batch: &Batch, part: &Part) -> (Answer, Encoded) {
+        let mut backoff = Backoff::default();
+        let mut is_retry = false;
+        loop {
+            let mut sent = self.encode(batch, part);
+            if sent.samples == 0 {
+                return (Answer::Accepted, sent);
+            }
+            if is_retry {
+                self.destination.metrics.samples_retried.inc_by(sent.samples as u64);
+            }
+            is_retry = true;
+            let encoding = self.destination.compression.encoding();
+            let Ok(body) = self.compressor.compress(&self.body, encoding) else {
+                return (Answer::TooLarge, sent);
+            };
+            sent.bytes = body.len();
+            let abort = self.abort.clone();
+            let reply = tokio::select! {
+                reply = self.request(body, encoding) => reply,
+                () = abort.cancelled() => return (Answer::Aborted, sent),
+            };
+            match self.next(reply.outcome, encoding, &mut backoff) {
+                Next::Done(answer) => return (answer, sent),
+                Next::Again => {}
+                Next::Wait(delay) => tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = abort.cancelled() => return (Answer::Aborted, sent),
+                },
+            }
+        }
+    }
+
+    /// Encodes a part into the body, without entries that are too old.
+    fn encode(&mut self, batch: &Batch, part: &Part) -> Encoded {
+        self.body.clear();
+        let oldest_ms = self.oldest_allowed();
+        let mut encoded = Encoded::default();
+        for entry in part.of(batch) {
+            let Entry { labels, layout, content, unix_ms, .. } = &**entry;
+            if *unix_ms < oldest_ms {
+                encoded.expired +=
+                    part.samples_of(entry, self.destination.settings.rules.agent_up());
+                continue;
+            }
+            let (cells, out) = (part.cells.clone(), &mut self.body);
+            encoded.newest_ms = encoded.newest_ms.max(*unix_ms);
+            encoded.samples += match content {
+                Content::Report { values, .. } => {
+                    self.encoder.samples(labels, layout, values, cells, *unix_ms, out)
+                }
+                Content::Markers(present) => {
+                    self.encoder.markers(labels, layout, present, cells, *unix_ms, out)
+                }
+            };
+        }
+        encoded
+    }
+
+    /// Returns the time before which samples are dropped, in unix milliseconds.
+    fn oldest_allowed(&self) -> i64 {
+        let max_age = self.destination.settings.max_age.as_millis();
+        self.now_ms().saturating_sub_unsigned(u64::try_from(max_age).unwrap_or(u64::MAX))
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.collector.clock.unix_ms()).unwrap_or(i64::MAX)
+    }
+
+    async fn request(&mut self, body: Bytes, encoding: Encoding) -> Reply {
+        let started = Instant::now();
+        let reply = self.client.send(body, encoding).await;
+        let metrics = &self.destination.metrics;
+        metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
+        metrics.request(reply.outcome.status());
+        if let Some(offset) = reply.clock_offset {
+            self.destination.clock_offset(offset);
+        }
+        reply
+    }
+
+    /// Decides what to do after an answer.
+    fn next(&mut self, outcome: Outcome, used: Encoding, backoff: &mut Backoff) -> Next {
+        let destination = &self.destination;
+        let compression = &destination.compression;
+        match outcome {
+            Outcome::Accepted => {
+                compression.accepted(used);
+                destination.succeeded();
+                Next::Done(Answer::Accepted)
+            }
+            Outcome::Rejected { .. } if compression.falls_back(used, false) => {
+                compression.zstd_refused();
+                Next::Again
+            }
+            Outcome::Rejected { status, excerpt } => {
+                Next::Done(Answer::Refused { status, excerpt })
+            }
+            Outcome::TooLarge => Next::Done(Answer::TooLarge),
+            Outcome::Unsupported if compression.falls_back(used, true) => {
+                compression.zstd_refused();
+                Next::Again
+            }
+            Outcome::Unsupported => {
+                destination.failed("HTTP status 415: the engine accepts no remote write 1.0");
+                Next::Wait(Backoff::after_failure())
+            }
+            Outcome::RetryLater { after, why } => {
+                destination.failed(&why.to_string());
+                Next::Wait(backoff.next(after))
+            }
+            Outcome::Failed { status, excerpt } => {
+                destination.failed(&format!("HTTP status {status}: {excerpt}"));
+                Next::Wait(Backoff::after_failure())
+            }
+        }
+    }
+
+    /// Counts the samples of a part after its last answer.
+    fn count(&self, batch: &Batch, part: &Part, answer: &Answer, sent: Encoded) {
+        let metrics = &self.destination.metrics;
+        let samples = sent.samples as u64;
+        if batch.is_markers() {
+            match answer {
+                Answer::Accepted => metrics.stale_markers.inc_by(samples),
+                Answer::Refused { .. } => metrics.stale_markers_superseded.inc_by(samples),
+                Answer::TooLarge | Answer::Aborted => metrics.stale_markers_dropped.inc_by(samples),
+            };
+            metrics.stale_markers_dropped.inc_by(sent.expired as u64);
+            return;
+        }
+        metrics.dropped(DropReason::TooOld, sent.expired);
+        match answer {
+            Answer::Accepted => {
+                metrics.samples.inc_by(samples);
+                metrics.bytes.inc_by(sent.bytes as u64);
+                self.destination.accepted_until(sent.newest_ms);
+            }
+            Answer::TooLarge => metrics.dropped(DropReason::TooLarge, sent.samples),
+            Answer::Aborted => metrics.dropped(DropReason::Stopped, sent.samples),
+            Answer::Refused { status, excerpt } => {
+                metrics.dropped(DropReason::Rejected, sent.samples);
+                self.log_refused(batch, part, *status, excerpt);
+            }
+        }
+    }
+
+    fn log_refused(&self, batch: &Batch, part: &Part, status: u16, excerpt: &str) {
+        let Some(count) = self.collector.log_due(("samples refused", "")) else { return };
+        let agent = part.of(batch).first().map(|entry| entry.agent()).unwrap_or_default();
+        let remote_name = &*self.destination.settings.name;
+        warn!(remote_name, status, agent, excerpt, count, "samples refused by the engine");
+    }
+}

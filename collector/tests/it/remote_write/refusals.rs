@@ -1,0 +1,111 @@
+//! Engines that refuse requests.
+
+use super::samples::dropped;
+use super::{Engine, report, series, start_ms};
+use crate::support::agent::{Agent, identity};
+use crate::support::collector::Collector;
+use crate::support::eventually;
+use crate::support::frames::gauges;
+
+#[test]
+fn poisoned_series_is_dropped_alone() {
+    for status in [400, 409] {
+        let engine = Engine::start();
+        engine.receiver.faults().poison(status, |labels| labels.get("__name__") == Some("bad"));
+        let collector = engine.collector("flush_delay = \"1s\"\ncompression = \"snappy\"");
+        let start = start_ms();
+        let mut agents: Vec<_> = (0..10)
+            .map(|n| {
+                let id = format!("a{n}");
+                let names: &[_] = if n == 7 { &["x", "bad", "y"] } else { &["x", "y", "z"] };
+                Agent::open(collector.agents, &identity(&id), &gauges(names))
+            })
+            .collect();
+        for agent in &mut agents {
+            report(agent, start, &[1.0, 2.0, 3.0]);
+        }
+        engine.until(|ledger| ledger.samples_total() == 10 * 4 - 1);
+        eventually("the sample is counted", || dropped(&collector, "rejected") == 1.0);
+        assert_eq!(engine.values(&series("x", "a7")), [(start, 1.0)]);
+        assert!(engine.values(&series("bad", "a7")).is_empty());
+        engine.expect_no_violations();
+    }
+}
+
+/// The engine refuses everything: a request for each series would be thousands.
+#[test]
+fn engine_that_refuses_everything_gets_a_bounded_number_of_requests() {
+    let engine = Engine::start();
+    engine.receiver.faults().poison(400, |_| true);
+    let collector = engine.collector("compression = \"snappy\"");
+    let names: Vec<_> = (0..500).map(|n| format!("m{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut agent = Agent::open(collector.agents, &identity("a"), &gauges(&names));
+    report(&mut agent, start_ms(), &[1.0; 500]);
+    eventually("all samples are dropped", || dropped(&collector, "rejected") == 501.0);
+    assert!(engine.receiver.ledger().requests_total() < 200);
+}
+
+#[test]
+fn request_that_is_too_large_is_split() {
+    let engine = Engine::start();
+    engine.receiver.faults().too_large(1_000);
+    let collector = engine.collector("compression = \"snappy\"");
+    let names: Vec<_> = (0..500).map(|n| format!("m{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut agent = Agent::open(collector.agents, &identity("a"), &gauges(&names));
+    report(&mut agent, start_ms(), &[1.0; 500]);
+    engine.until(|ledger| ledger.samples_total() == 501);
+    engine.expect_no_violations();
+}
+
+/// Prometheus refuses what it has already, if it has newer samples.
+#[test]
+fn reports_that_the_engine_has_already_take_none_of_the_new_ones_with_them() {
+    let engine = Engine::start();
+    let start = start_ms();
+    let names: Vec<_> = (0..100).map(|n| format!("m{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    // Two collectors: the agents move to the second one, and send the last three reports again.
+    let keys = "agent_up = false\ncompression = \"snappy\"\nflush_delay = \"1s\"";
+    let ids: Vec<_> = (0..10).map(|n| format!("a{n}")).collect();
+    let send = |collector: &Collector, reports: std::ops::Range<i32>| {
+        let mut agents: Vec<_> = ids
+            .iter()
+            .map(|id| Agent::open(collector.agents, &identity(id), &gauges(&names)))
+            .collect();
+        for report_number in reports {
+            for agent in &mut agents {
+                let value = f64::from(report_number);
+                report(agent, start + 10 * i64::from(report_number), &[value; 100]);
+            }
+        }
+        agents
+    };
+    let first = engine.collector(keys);
+    let _before = send(&first, 0..5);
+    engine.until(|ledger| ledger.samples_total() == 5 * 1_000);
+    engine.receiver.faults().in_order_only(400);
+    let second = engine.collector(keys);
+    let _after = send(&second, 2..8);
+    engine.until(|ledger| ledger.samples_total() == 8 * 1_000);
+    eventually("the repeats are counted", || dropped(&second, "rejected") == 2_000.0);
+    engine.expect_no_violations();
+}
+
+#[test]
+fn engine_without_zstd_gets_snappy() {
+    for status in [400, 415] {
+        let engine = Engine::start();
+        engine.receiver.faults().no_zstd(status);
+        let collector = engine.collector("");
+        let mut agent = Agent::open(collector.agents, &identity("a"), &gauges(&["x"]));
+        report(&mut agent, start_ms(), &[1.0]);
+        engine.until(|ledger| ledger.samples_total() == 2);
+        report(&mut agent, start_ms() + 10, &[1.0]);
+        engine.until(|ledger| ledger.samples_total() == 4);
+        // Only the first request had zstd.
+        assert_eq!(engine.receiver.ledger().answers(status), 1);
+        assert_eq!(dropped(&collector, "rejected"), 0.0);
+    }
+}
