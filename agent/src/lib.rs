@@ -14,8 +14,8 @@
 //! | [`report_log`] | Reports that the collector has not acknowledged |
 //! | [`tls`] | TLS settings and errors |
 //!
-//! The agent keeps only the newest sample. An unreachable collector costs it neither memory nor
-//! disk space, and missed samples are not sent later.
+//! The agent keeps the newest sample, and a bounded log of those that a collector wants to be sent
+//! again after an outage, in memory and, if configured, in a file.
 
 pub mod backoff;
 pub mod catalogs;

@@ -1,11 +1,12 @@
-//! Encoding of reports for remote write, in nanoseconds per sample: of hosts like the idle trace,
-//! and of hosts with six gauges. Presence and stale markers as well.
+//! Encoding of reports for remote write 1.0 and 2.0, in nanoseconds per sample: of hosts like the
+//! idle trace, and of hosts with six gauges. Presence and stale markers as well.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkGroup, BenchmarkId, Throughput};
 use fleetgauge_benches::{Clock, CpuTime, Fleet, Hosts, criterion};
+use fleetgauge_collector::config::Protocol;
 use fleetgauge_collector::registry::Layout;
 use fleetgauge_collector::remote_write::{CellSet, Encoder};
 
@@ -15,6 +16,8 @@ static ALLOCATOR: fleetgauge_collector::Allocator = fleetgauge_collector::Alloca
 
 /// Hosts whose reports are encoded in turn, as a collector does.
 const AGENTS: usize = 1_000;
+/// Samples of a request: the default of the collector.
+const REQUEST_SAMPLES: usize = 10_000;
 const UNIX_MS: i64 = 1_800_000_000_000;
 
 /// What a report leaves for the encoder.
@@ -57,6 +60,23 @@ fn bench_hosts(group: &mut BenchmarkGroup<'_, CpuTime>, kind: &str, hosts: Hosts
             samples(next(), black_box(&mut out))
         });
     });
+    let mut encoder = Encoder::with_protocol(Arc::default(), Protocol::V2);
+    let (mut pending, mut bytes_per_sample) = (0, 0.0);
+    out.clear();
+    group.bench_function(BenchmarkId::new("encode_2.0", kind), |b| {
+        b.iter(|| {
+            let Entry { labels, layout, values } = next();
+            let cells = 0..layout.cells() + 1;
+            pending += encoder.samples(labels, layout, values, cells, UNIX_MS, black_box(&mut out));
+            if pending >= REQUEST_SAMPLES {
+                encoder.finish(&mut out);
+                bytes_per_sample = out.len() as f64 / pending as f64;
+                out.clear();
+                pending = 0;
+            }
+        });
+    });
+    println!("remote_write/{kind}: {bytes_per_sample:.1} bytes per sample of 2.0");
     group.bench_function(BenchmarkId::new("presence", kind), |b| {
         b.iter(|| {
             let entry = next();

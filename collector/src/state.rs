@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fleetgauge_common::endpoint::Endpoint;
 use fleetgauge_proto::AgentId;
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio_util::task::TaskTracker;
 
@@ -14,14 +16,15 @@ use crate::admission::Admission;
 use crate::admission::address_limits::SessionOutcome;
 use crate::auth::AuthPolicy;
 use crate::auth::active_policy::ActivePolicy;
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis, millis};
 use crate::config::Config;
 use crate::limits::memory_budget::MemoryBudget;
 use crate::peers::agent_versions::AgentVersions;
 use crate::peers::challenges::Challenges;
 use crate::peers::close_reason::CloseReason;
+use crate::peers::drain_request::{DrainRequest, Share};
 use crate::peers::handle::{ConnectionHandle, Signal};
-use crate::registry::Registry;
+use crate::registry::{FleetShard, Registry};
 use crate::remote_write::Forwarder;
 use crate::roster::Roster;
 use crate::telemetry::Telemetry;
@@ -58,6 +61,8 @@ pub struct CollectorState {
     /// Tasks of all connections.
     pub tasks: TaskTracker,
     draining: AtomicBool,
+    /// The last drain that an operator has requested.
+    drain_request: Mutex<Option<Arc<DrainRequest>>>,
 }
 
 impl CollectorState {
@@ -79,6 +84,7 @@ impl CollectorState {
             forwarder: Forwarder::new(&config.remote_write, metrics),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
+            drain_request: Mutex::new(None),
             config,
         }
     }
@@ -121,7 +127,10 @@ impl CollectorState {
     pub fn agent_left(&self, id: &AgentId, handle: &ConnectionHandle, reason: CloseReason) -> bool {
         self.registry.leave_after(id, handle.session(), || {
             let interval_ms = handle.hello().interval_ms;
-            self.roster.departed(id, interval_ms, reason, self.clock.moment());
+            // An agent that an operator has moved is not awaited after the next start.
+            let is_moved = reason == CloseReason::Drained && !self.draining();
+            let noted = if is_moved { CloseReason::Bye } else { reason };
+            self.roster.departed(id, interval_ms, noted, self.clock.moment());
             if let Some(forwarder) = &self.forwarder {
                 let interval = Duration::from_millis(interval_ms.into());
                 forwarder.left(id, interval, reason.was_asked_to_leave());
@@ -151,6 +160,34 @@ impl CollectorState {
                 std::thread::sleep(VERIFICATION_PAUSE);
             }
         }
+    }
+
+    /// Asks a share of the agents to leave for `target`, or else for the collector that they
+    /// choose. They leave within `over`, or longer: not faster than a collector can accept them. Returns
+    /// their number and the time over which they leave.
+    pub(crate) fn ask_to_leave(
+        &self,
+        share: Share,
+        target: Option<Endpoint>,
+        over: Duration,
+    ) -> (usize, Duration) {
+        let agents = self.registry.present(FleetShard::ALL).into_iter().map(|(id, _)| id);
+        let agents = agents.filter(|id| share.has(id));
+        let agents: Vec<_> = agents.filter_map(|id| self.registry.find(&id)).collect();
+        let paced = self.admission.pacer.time_for(agents.len());
+        let span: Millis = millis(over).max(paced);
+        let span_ms = u32::try_from(span).unwrap_or(u32::MAX);
+        *self.drain_request.lock() = Some(Arc::new(DrainRequest { target, span_ms }));
+        for agent in &agents {
+            agent.handle().raise(Signal::Drain);
+        }
+        (agents.len(), Duration::from_millis(span_ms.into()))
+    }
+
+    /// Returns the drain that an operator has requested; `None` if there was none, or if the
+    /// collector is shutting down.
+    pub(crate) fn drain_request(&self) -> Option<Arc<DrainRequest>> {
+        if self.draining() { None } else { self.drain_request.lock().clone() }
     }
 
     /// Whether the collector is shutting down.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use fleetgauge_agent::config::{self as agent, Endpoint};
+use fleetgauge_agent::config::{self as agent, Collector};
 use fleetgauge_agent::identity::IdSource;
 use fleetgauge_collector::config as collector;
 use fleetgauge_common::settings::Environment;
@@ -130,7 +130,9 @@ fn agent(file: std::path::PathBuf, env: &[&str]) -> bool {
 fn check_agent(config: &agent::Config) {
     let second = Duration::from_secs(1);
     assert!((second..=300 * second).contains(&config.interval), "{:?}", config.interval);
-    assert_eq!(Endpoint::parse(&config.collector.to_string()).as_ref(), Ok(&config.collector));
+    let shown = config.collector.to_string();
+    let parsed: Vec<_> = shown.split(',').map(|text| Collector::parse(text).unwrap()).collect();
+    assert_eq!(agent::Collectors::try_new(parsed).as_ref(), Ok(&config.collector));
     assert!(config.labels.bytes() <= 8 * 1024);
     assert!(config.labels.iter().all(|(name, value)| is_name(name) && value.len() <= 1024));
     if let IdSource::Given(id) = &config.id {

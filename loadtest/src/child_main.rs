@@ -59,7 +59,7 @@ pub async fn agent(args: &AgentArgs) -> anyhow::Result<()> {
     let metrics =
         if args.classic { Selection::of(MetricSet::Classic) } else { Selection::default() };
     let config = AgentConfig {
-        collector: endpoint,
+        collector: endpoint.into(),
         id: IdSource::Given(host_id()?),
         interval: DEMO_INTERVAL,
         metrics,
@@ -78,7 +78,7 @@ pub fn host_id() -> anyhow::Result<AgentId> {
 }
 
 /// Completes at SIGTERM, or when standard input ends because the parent has exited.
-async fn stop_requested() {
+pub(crate) async fn stop_requested() {
     let (sender, stdin_ended) = tokio::sync::oneshot::channel();
     // A thread, because a blocking task would keep the runtime from shutting down.
     std::thread::spawn(move || {

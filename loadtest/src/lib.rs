@@ -7,6 +7,7 @@
 //! shows a fleet to people instead. The outcome of a test is its [`results`]. Load goes to loopback
 //! or to a network namespace of the test's own.
 
+pub mod agent_account;
 pub mod agent_range;
 pub mod attackers;
 pub mod child;
@@ -23,6 +24,7 @@ pub mod pki;
 pub mod plan;
 pub mod preflight;
 pub mod progress;
+pub mod prometheus_main;
 pub mod results;
 pub mod run;
 pub mod scenarios;

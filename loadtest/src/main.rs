@@ -7,7 +7,9 @@ use clap::Parser;
 use fleetgauge_loadtest::cli::{ChurnArgs, Cli, Command, RunArgs};
 use fleetgauge_loadtest::results::Results;
 use fleetgauge_loadtest::results::output::{OutputArgs, OutputFiles};
-use fleetgauge_loadtest::{child_main, demo, run, scenarios, warnings, worker_main};
+use fleetgauge_loadtest::{
+    child_main, demo, prometheus_main, run, scenarios, warnings, worker_main,
+};
 
 /// Exit code EX_USAGE of sysexits.h: an invalid flag.
 const EXIT_BAD_FLAG: u8 = 64;
@@ -58,6 +60,7 @@ async fn serve(command: Command) -> anyhow::Result<ExitCode> {
         Command::Collector(args) => child_main::collector(*args).await?,
         Command::Worker => worker_main::run()?,
         Command::Agent(args) => child_main::agent(&args).await?,
+        Command::Prometheus => prometheus_main::prometheus().await?,
     }
     Ok(ExitCode::SUCCESS)
 }

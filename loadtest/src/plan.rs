@@ -104,6 +104,8 @@ pub struct Plan {
     pub tolerance: Duration,
     /// Whether to use TLS with server and client certificates.
     pub tls: bool,
+    /// Whether agents keep logs of their reports.
+    pub keeps_log: bool,
 }
 
 impl Plan {
@@ -137,6 +139,7 @@ impl Plan {
             late,
             tolerance,
             tls,
+            keeps_log: false,
         }
     }
 
@@ -164,6 +167,7 @@ impl Plan {
             late,
             tolerance,
             tls,
+            keeps_log: false,
         }
     }
 
@@ -212,6 +216,7 @@ impl Plan {
             tolerance_ms: u32::try_from(self.tolerance.as_millis()).unwrap_or(u32::MAX),
             backoff: self.backoff,
             tls: None,
+            keeps_log: self.keeps_log,
         };
         self.agents_of_workers().zip(collectors).map(config).collect()
     }
@@ -287,6 +292,7 @@ mod tests {
             late: LATE,
             tolerance: Duration::ZERO,
             tls: false,
+            keeps_log: false,
         }
     }
 

@@ -219,6 +219,7 @@ mod tests {
             late: LATE,
             tolerance: Duration::ZERO,
             tls: false,
+            keeps_log: false,
         }
     }
 

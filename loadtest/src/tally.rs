@@ -133,6 +133,8 @@ fn causes_since(now: &Causes, earlier: &Causes) -> Causes {
 pub struct Tally {
     /// Reports that agents wrote to their sockets.
     pub reports: u64,
+    /// Reports that agents sent again from their logs.
+    pub replayed: u64,
     /// Reports with a Ping that were processed late.
     pub late: u64,
     /// Reports whose Ping was answered: the collector has processed them.
@@ -185,6 +187,7 @@ impl Tally {
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             reports: self.reports - earlier.reports,
+            replayed: self.replayed - earlier.replayed,
             late: self.late - earlier.late,
             answered: self.answered - earlier.answered,
             unanswered: self.unanswered - earlier.unanswered,
@@ -204,6 +207,7 @@ impl Tally {
     /// Adds the counts of another worker or period.
     pub fn merge(&mut self, other: &Self) {
         self.reports += other.reports;
+        self.replayed += other.replayed;
         self.late += other.late;
         self.answered += other.answered;
         self.unanswered += other.unanswered;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent_account::AgentAccount;
 use crate::agent_range::AgentRange;
 use crate::host_profile::HostModel;
 use crate::judge::verdict::Verdict;
@@ -58,6 +59,8 @@ pub struct WorkerConfig {
     pub backoff: BackoffPolicy,
     /// Certificate authority that issues the agents' certificates; `None` without TLS.
     pub tls: Option<TestCa>,
+    /// Whether the agents keep logs of their reports.
+    pub keeps_log: bool,
 }
 
 impl WorkerConfig {
@@ -132,6 +135,15 @@ pub enum Command {
         /// Agents to reconnect.
         agents: AgentSelector,
     },
+    /// Let agents use another collector from their next connection on. Requires logs.
+    ChooseCollector {
+        /// Agents that change their collector.
+        agents: AgentSelector,
+        /// Collector address for agents.
+        collector: SocketAddr,
+    },
+    /// Emit an [`Event::Account`] for each agent. Requires logs.
+    Account,
     /// End a phase: emit all counts, including those of unanswered Pings.
     Flush,
     /// Disconnect all agents for good, half by Bye and half by RST.
@@ -186,7 +198,9 @@ pub enum Event {
     Sample(Box<WorkerSample>),
     /// A page was fetched and judged, or could not be fetched.
     Page(Box<PageResult>),
-    /// A [`Command::Disconnect`] or [`Command::Flush`] has been carried out.
+    /// What an agent with a log has done so far.
+    Account(Box<AgentAccount>),
+    /// A [`Command::Disconnect`], [`Command::Account`] or [`Command::Flush`] has been carried out.
     CommandDone,
     /// All agents have disconnected for good.
     Finished {
@@ -204,6 +218,8 @@ pub struct WorkerSample {
     pub returning: u32,
     /// Number of agents that have reported at least once.
     pub reporting: u32,
+    /// Number of agents with reports that their collector should have acknowledged.
+    pub behind: u32,
     /// Counts since the previous sample.
     pub counts: Tally,
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 /// Least time between reports, in milliseconds. A stale marker fits in between.
-const LEAST_STEP_MS: u64 = 2;
+pub(crate) const LEAST_STEP_MS: u64 = 2;
+/// Number of observations after which the clock follows the collector's. The network delays some of
+/// them; the least delayed one of many is right.
+const OBSERVATIONS: u32 = 60;
 
 /// Stamps reports in the time base of the current session's collector. Times rise for the life of
 /// the process by at least [`LEAST_STEP_MS`], also if a collector's clock is behind that of the one
@@ -17,11 +20,33 @@ pub(crate) struct CollectorClock {
     last_ms: u64,
 }
 
+/// Times of the collector that arrived in a session. The agent's monotonic clock and the
+/// collector's time of day drift apart by seconds a day if only one of them is synchronized.
+#[derive(Debug, Default)]
+pub(crate) struct Observations {
+    /// The greatest origin of the clock, and the number of observations.
+    greatest: Option<(i64, u32)>,
+}
+
+impl Observations {
+    /// Adds a time of the collector that arrived at `now`. Sets the clock after enough of them.
+    pub(crate) fn add(&mut self, unix_ms: u64, now: Duration, clock: &mut CollectorClock) {
+        let origin = origin_ms(unix_ms, now);
+        let (greatest, count) = self
+            .greatest
+            .map_or((origin, 1), |(greatest, count)| (greatest.max(origin), count + 1));
+        self.greatest = Some((greatest, count));
+        if count == OBSERVATIONS {
+            clock.origin_ms = greatest;
+            self.greatest = None;
+        }
+    }
+}
+
 impl CollectorClock {
     /// Takes the time of a Welcome that was received at `now`.
     pub(crate) fn set(&mut self, unix_ms: u64, now: Duration) {
-        let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
-        self.origin_ms = unix_ms.saturating_sub_unsigned(milliseconds(now));
+        self.origin_ms = origin_ms(unix_ms, now);
     }
 
     /// Returns the time of a report whose sample was taken at `sampled`. If that is too soon
@@ -40,15 +65,26 @@ impl CollectorClock {
         self.last_ms = self.last_ms.max(unix_ms);
     }
 
-    /// Takes the time of the first Welcome, which was received at `now`. Times up to now, which are
-    /// only estimates, change by the returned number of milliseconds.
+    /// Takes the time of the first Welcome, which was received at `now`. Returns by how many
+    /// milliseconds the times up to now are wrong, which are only estimates. The caller corrects
+    /// them and calls [`Self::continue_from`].
     pub(crate) fn correct(&mut self, unix_ms: u64, now: Duration) -> i64 {
         let before = self.origin_ms;
         self.set(unix_ms, now);
-        let by = self.origin_ms.saturating_sub(before);
-        self.last_ms = if self.last_ms == 0 { 0 } else { self.last_ms.saturating_add_signed(by) };
-        by
+        self.origin_ms.saturating_sub(before)
     }
+
+    /// Sets the time of the last report; 0 if there is none. Later ones get later times.
+    pub(crate) fn continue_from(&mut self, unix_ms: u64) {
+        self.last_ms = unix_ms;
+    }
+}
+
+/// Returns the collector's time when the agent's monotonic clock was zero, if it was `unix_ms` at
+/// `now`.
+fn origin_ms(unix_ms: u64, now: Duration) -> i64 {
+    let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+    unix_ms.saturating_sub_unsigned(milliseconds(now))
 }
 
 fn milliseconds(time: Duration) -> u64 {
@@ -101,6 +137,25 @@ mod tests {
         assert_eq!(clock.stamp(seconds(102)), 1_001_000);
         clock.set(6_000_000, seconds(103));
         assert_eq!(clock.stamp(seconds(104)), 6_001_000);
+    }
+
+    #[test]
+    fn clock_follows_that_of_the_collector_by_the_least_delayed_of_many_times() {
+        let mut clock = CollectorClock::default();
+        let mut observations = Observations::default();
+        clock.set(1_000_000, seconds(100));
+        // In 60 seconds the agent's clock has lost 500 ms. The network delays all but one time.
+        for n in 1..=u64::from(OBSERVATIONS) {
+            let delay = if n == 30 { 0 } else { 200 + n };
+            let unix_ms = 1_000_500 + 1_000 * n - delay;
+            observations.add(unix_ms, seconds(100 + n), &mut clock);
+        }
+        assert_eq!(clock.stamp(seconds(160)), 1_060_500);
+        // Fewer change nothing.
+        for n in 61..u64::from(OBSERVATIONS) + 60 {
+            observations.add(9_000_000, seconds(100 + n), &mut clock);
+        }
+        assert_eq!(clock.stamp(seconds(220)), 1_120_500);
     }
 
     #[test]

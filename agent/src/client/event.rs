@@ -31,6 +31,8 @@ pub enum Event {
     Acknowledged {
         /// Sequence number.
         sequence: u64,
+        /// Time of the collector, in milliseconds since the Unix epoch.
+        unix_ms: u64,
     },
     /// Send more reports of the log on stream 1.
     Resend {

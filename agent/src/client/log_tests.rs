@@ -14,7 +14,7 @@ fn answered(capabilities: u64) -> Result<(Client, Option<Event>), ClientError> {
 }
 
 fn acknowledge() -> Message<'static> {
-    Message::Acknowledge(Acknowledge { stream: 1, sequence: 9 })
+    Message::Acknowledge(Acknowledge { stream: 1, sequence: 9, unix_ms: 77 })
 }
 
 fn resend() -> Message<'static> {
@@ -39,7 +39,7 @@ fn collector_with_a_log_acknowledges_and_asks_for_reports() {
         panic!("{event:?}")
     };
     let event = give(&mut client, &acknowledge()).unwrap().0;
-    assert_eq!(event, Some(Event::Acknowledged { sequence: 9 }));
+    assert_eq!(event, Some(Event::Acknowledged { sequence: 9, unix_ms: 77 }));
     let event = give(&mut client, &resend()).unwrap().0;
     assert_eq!(event, Some(Event::Resend { first: 7, reports: 3 }));
 }

@@ -69,7 +69,7 @@ pub use update::{ReportEncoder, Update};
 
 use std::time::Duration;
 
-pub(crate) use clock::CollectorClock;
+pub(crate) use clock::{CollectorClock, LEAST_STEP_MS, Observations};
 use fleetgauge_proto::limits::MAX_FROM_COLLECTOR_BYTES;
 use fleetgauge_proto::message::{Bye, ByeReason, Extension, Message, Ping, Report, Rows, Secret};
 use fleetgauge_proto::{Accept, FrameBuffer, VERSION, stream};

@@ -42,8 +42,8 @@ impl Client {
             }
             (
                 State::Welcomed | State::Active,
-                Message::Acknowledge(Acknowledge { sequence, .. }),
-            ) if self.has_log => Ok(Some(Event::Acknowledged { sequence })),
+                Message::Acknowledge(Acknowledge { sequence, unix_ms, .. }),
+            ) if self.has_log => Ok(Some(Event::Acknowledged { sequence, unix_ms })),
             (State::Welcomed | State::Active, Message::Resend(Resend { first, reports, .. }))
                 if self.has_log =>
             {

@@ -1,10 +1,10 @@
 //! The declarations of all settings.
 
-use fleetgauge_common::endpoint::Endpoint;
 use fleetgauge_common::log::{self, LogFormat};
 use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
 use fleetgauge_common::tls_client::is_server_name;
 
+use super::collectors::Collector;
 use super::id::{self, IdFrom};
 use super::token::Token;
 use super::{labels, metrics, table_declarations};
@@ -29,7 +29,7 @@ pub(super) const PROGRAM: Program = Program {
     )],
 };
 
-const SETTINGS: [Setting; 28] = [
+const SETTINGS: [Setting; 29] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
             "The keys are the option names with _ instead of -; labels are the table [labels]. \
@@ -38,13 +38,18 @@ const SETTINGS: [Setting; 28] = [
         .not_in_file(),
     setting(
         "collector",
-        Kind::Text(is_endpoint),
+        Kind::Text(is_collector),
         "HOST:PORT",
         "Report to the collector at HOST:PORT",
     )
     .under(REPORTING)
-    .details("A name is resolved at every attempt; its first 8 addresses are tried in turn.")
+    .details(
+        "Several collectors are separated by commas. srv+NAME stands for those that SRV records \
+         name. Names are resolved at every attempt. The agent tries all addresses, in an order \
+         that depends on its id.",
+    )
     .default("127.0.0.1:45678")
+    .words()
     .reloads(),
     setting("id", Kind::Text(id::is_id), "ID", "Agent id, unique in the fleet")
         .under(REPORTING)
@@ -76,6 +81,12 @@ const SETTINGS: [Setting; 28] = [
         .details("Databases refuse samples that are too old.")
         .default("6h")
         .reloads(),
+    setting("log_file", Kind::Path, "FILE", "Keep these reports in FILE too")
+        .under(REPORTING)
+        .details(
+            "They survive a restart of the agent. FILE takes up to twice --log-size; FILE.lock and \
+             FILE.new are beside it.",
+        ),
     setting("metrics", Kind::choice::<MetricSet>(), "SETS", "Metrics to report")
         .under(REPORTING)
         .details("Several sets are separated by commas: --metrics=basic,node.")
@@ -215,8 +226,8 @@ const SETTINGS: [Setting; 28] = [
         .default("text"),
 ];
 
-fn is_endpoint(text: &str) -> Result<(), String> {
-    Endpoint::parse(text).map(drop)
+fn is_collector(text: &str) -> Result<(), String> {
+    Collector::parse(text).map(drop)
 }
 
 fn is_token(text: &str) -> Result<(), String> {

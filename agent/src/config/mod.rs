@@ -1,5 +1,6 @@
 //! The settings of an agent. A [`Config`] has only valid settings.
 
+mod collectors;
 mod declarations;
 mod file_pattern;
 mod flags;
@@ -14,6 +15,7 @@ mod textfile;
 mod tls;
 mod token;
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 pub use fleetgauge_common::endpoint::Endpoint;
@@ -21,6 +23,7 @@ use fleetgauge_common::log::LogFormat;
 use fleetgauge_common::settings::{Effective, Environment, Layers, SettingError, SettingErrors};
 use fleetgauge_proto::StaticLabels;
 
+pub use collectors::{Collector, Collectors, MAX_COLLECTORS, SrvName};
 pub use file_pattern::FilePattern;
 pub use flags::Flags;
 pub use id::IdFrom;
@@ -55,8 +58,8 @@ pub struct LogSettings {
 /// All settings of an agent.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The collector to report to.
-    pub collector: Endpoint,
+    /// The collectors to report to.
+    pub collector: Collectors,
     /// Source of the agent id.
     pub id: IdSource,
     /// Interval between samples, 1 s to 5 min.
@@ -73,6 +76,8 @@ pub struct Config {
     pub tls: Option<TlsSettings>,
     /// Bounds of the log of reports; 0 bytes: no log.
     pub report_log: LogLimits,
+    /// File of the log of reports; `None`: it is only in memory.
+    pub log_file: Option<PathBuf>,
     /// Log settings: filter and format.
     pub log: LogSettings,
     /// All settings in force, for `--check`.
@@ -93,16 +98,19 @@ impl Config {
     /// All invalid settings.
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, SettingErrors> {
         let mut layers = Layers::read(PROGRAM, &flags.0, environment);
-        let collector = layers.text("collector").and_then(|text| Endpoint::parse(text).ok());
-        let collector = collector.unwrap_or_default();
+        let collector = collectors::collectors(&mut layers);
         let id = id::source(&mut layers);
         let labels = labels::labels(&mut layers);
         let token = token::source(&mut layers);
         let insecure = layers.switch("insecure");
         let tls = tls::settings(&mut layers);
-        if token.is_some() && tls.is_none() && !insecure && collector.is_other_host() {
+        if let Some(other_host) = collector.other_host()
+            && token.is_some()
+            && tls.is_none()
+            && !insecure
+        {
             let problem = format!(
-                "the token would be sent to {collector} unencrypted; {TOKEN_ENCRYPTION_ADVICE}"
+                "the token would be sent to {other_host} unencrypted; {TOKEN_ENCRYPTION_ADVICE}"
             );
             layers.reject(SettingError::new("collector", problem));
         }
@@ -116,6 +124,11 @@ impl Config {
             bytes: usize::try_from(layers.size("log_size")).unwrap_or(usize::MAX),
             age: layers.duration("log_age"),
         };
+        let log_file = layers.path("log_file");
+        if log_file.is_some() && report_log.bytes == 0 {
+            let problem = "requires a log; set log_size to more than 0B, or remove this setting";
+            layers.reject(SettingError::new("log_file", problem.to_owned()));
+        }
         let effective = layers.finish()?;
         Ok(Self {
             collector,
@@ -127,6 +140,7 @@ impl Config {
             insecure,
             tls,
             report_log,
+            log_file,
             log,
             effective,
         })

@@ -56,6 +56,24 @@ fn flags_override_environment_overrides_file() {
 }
 
 #[test]
+fn several_collectors_come_from_any_source() {
+    let of = |flags: &[&str], variables: &[(&str, &str)]| {
+        load(flags, variables).map(|config| config.collector.to_string())
+    };
+    for text in ["collector = ['a:1', 'b:2']\n", "collector = 'a:1,b:2'\n"] {
+        let file = file(text);
+        assert_eq!(of(&["--config", path(&file)], &[]).unwrap(), "a:1,b:2", "{text}");
+    }
+    assert_eq!(of(&[], &[("COLLECTOR", "a:1, b:2")]).unwrap(), "a:1,b:2");
+    let both = ["--collector", "a:1", "--collector", "b:2,c:3"];
+    assert_eq!(of(&both, &[("COLLECTOR", "env:2")]).unwrap(), "a:1,b:2,c:3");
+    let error = of(&["--collector", "a:1,b"], &[]).unwrap_err();
+    assert!(error.starts_with("--collector=\"b\": must be HOST:PORT"), "{error}");
+    let error = of(&["--collector", ""], &[]).unwrap_err();
+    assert!(error.contains("collector: is empty; give at least one collector"), "{error}");
+}
+
+#[test]
 fn strongest_of_id_and_id_from_wins() {
     let file = file("id = 'from-file'\n");
     let given = |id| IdSource::Given(AgentId::try_new(id).unwrap());
@@ -126,6 +144,15 @@ fn all_errors_are_reported_with_their_source() {
 }
 
 #[test]
+fn log_file_requires_a_log() {
+    let config = load(&["--log-file=/run/reports"], &[]).unwrap();
+    assert_eq!(config.log_file.as_deref(), Some(std::path::Path::new("/run/reports")));
+    let errors = load(&["--log-file=/run/reports", "--log-size=0B"], &[]).unwrap_err();
+    assert!(errors.contains("log_file") || errors.contains("--log-file"), "{errors}");
+    assert!(errors.contains("requires a log; set log_size"), "{errors}");
+}
+
+#[test]
 fn labels_fit_hello() {
     let flags: Vec<String> =
         (0..9).flat_map(|n| ["--label".into(), format!("l{n}={}", "x".repeat(1_000))]).collect();
@@ -187,6 +214,8 @@ fn token_is_not_sent_unencrypted_to_another_host() {
     load(&["--collector", "127.0.0.1:45678"], &variables).unwrap();
     // A name is checked when it is resolved.
     load(&["--collector", "collector.example:45678"], &variables).unwrap();
+    let one_of_two = ["--collector", "127.0.0.1:45678,192.0.2.1:45678"];
+    assert!(load(&one_of_two, &variables).unwrap_err().starts_with(expected));
     assert!(load(&[&other_host[..], &["--insecure"]].concat(), &variables).unwrap().insecure);
     let [yes, no] = ["true", "false"].map(|text| [variables[0], ("INSECURE", text)]);
     load(&other_host, &yes).unwrap();

@@ -9,6 +9,8 @@
 //! are dropped, so that what remains can be decoded.
 
 mod cursor;
+pub(crate) mod file;
+mod restore;
 mod segment;
 mod varint;
 
@@ -21,6 +23,7 @@ use fleetgauge_proto::report::EncodedValues;
 use segment::Segment;
 
 use crate::catalogs::Catalogs;
+use crate::client::LEAST_STEP_MS;
 use crate::tables::Sample;
 
 /// Default maximum size of the log, in bytes: hours of reports of a host with many exporters.
@@ -83,6 +86,14 @@ pub struct ReportLog {
     /// All reports up to this sequence number are acknowledged.
     acknowledged: u64,
     dropped: u64,
+    /// The times from this sequence number on are estimates.
+    estimated_from: u64,
+    /// Time of the last report of an earlier process that is not an estimate; 0 without one.
+    settled_ms: u64,
+    /// Whether the next report begins a segment in any case.
+    begins_segment: bool,
+    /// Number of times that stored reports were changed.
+    revision: u64,
 }
 
 impl ReportLog {
@@ -114,7 +125,7 @@ impl ReportLog {
         }
         (self.last, self.last_ms) = (sequence, unix_ms);
         match self.segments.back_mut().filter(|segment| segment.has_layout(catalogs, sample)) {
-            Some(segment) if !is_full(segment, self.limits, unix_ms) => {
+            Some(segment) if !(self.begins_segment || is_full(segment, self.limits, unix_ms)) => {
                 let shape = segment::shape(catalogs, &sample.rows);
                 self.encoder.encode_changed(&self.newest, &sample.values, shape);
                 segment.push(sequence, unix_ms, &self.encoder.values());
@@ -132,17 +143,37 @@ impl ReportLog {
             previous.close();
         }
         let previous = self.segments.back();
-        let mut segment = Segment::new(catalogs, sample, previous, (self.last, self.last_ms));
+        let start = (self.last, self.last_ms);
+        let (rows, cells) = (&sample.rows, sample.values.len());
+        let mut segment = Segment::new(catalogs, rows, cells, previous, start);
         self.encoder.encode_all(&sample.values, segment::shape(catalogs, &sample.rows));
         segment.push(self.last, self.last_ms, &self.encoder.values());
         self.segments.push_back(segment);
+        self.begins_segment = false;
     }
 
-    /// Changes the times of all reports by this number of milliseconds, before any is read: until
-    /// an agent knows the time of a collector, it estimates.
-    pub fn shift_times(&mut self, by_ms: i64) {
+    /// Changes the times that are estimates, before any of their reports is read: until an agent
+    /// knows the time of a collector, it estimates. They change by this number of milliseconds,
+    /// but remain above those of earlier reports and, as far as possible, not above `now_ms`.
+    /// Returns the number of milliseconds by which they changed.
+    pub fn settle_times(&mut self, by_ms: i64, now_ms: u64) -> i64 {
+        let from = std::mem::replace(&mut self.estimated_from, u64::MAX);
+        if from > self.last || self.last == 0 {
+            self.last_ms = self.last_ms.max(self.settled_ms);
+            return by_ms;
+        }
+        let mut estimated = self.segments.iter_mut().skip_while(|one| one.first() < from);
+        let first = estimated.next();
+        let first_ms = first.as_ref().map_or(self.last_ms, |first| first.first_ms());
+        let mut by_ms = by_ms.min(difference(now_ms, self.last_ms));
+        if self.settled_ms > 0 {
+            let least = self.settled_ms.saturating_add(LEAST_STEP_MS);
+            by_ms = by_ms.max(difference(least, first_ms));
+        }
+        first.into_iter().chain(estimated).for_each(|segment| segment.shift_times(by_ms));
         self.last_ms = self.last_ms.saturating_add_signed(by_ms);
-        self.segments.iter_mut().for_each(|segment| segment.shift_times(by_ms));
+        self.revision += u64::from(by_ms != 0);
+        by_ms
     }
 
     /// Drops the reports up to a sequence number. One above the newest report counts as that of the
@@ -168,6 +199,12 @@ impl ReportLog {
     #[must_use]
     pub const fn last(&self) -> u64 {
         self.last
+    }
+
+    /// Returns the time of the newest report; 0 before the first.
+    #[must_use]
+    pub(crate) fn last_ms(&self) -> u64 {
+        self.last_ms.max(self.settled_ms)
     }
 
     /// Returns the number of reports that are not acknowledged.
@@ -199,10 +236,14 @@ impl ReportLog {
     /// Drops the oldest reports beyond the bounds.
     fn drop_excess(&mut self) {
         let age = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
-        let oldest_ms = self.last_ms.saturating_sub(age);
-        while let Some(oldest) = self.segments.front()
-            && (oldest.last_ms() < oldest_ms || self.bytes() > self.limits.bytes)
-        {
+        while let Some(oldest) = self.segments.front() {
+            // An estimate may be far from the time of the collector.
+            let is_settled = self.has_estimates() && oldest.first() < self.estimated_from;
+            let newest_ms = if is_settled { self.settled_ms } else { self.last_ms };
+            let is_old = oldest.last_ms() < newest_ms.saturating_sub(age);
+            if !is_old && self.bytes() <= self.limits.bytes {
+                break;
+            }
             self.drop_oldest();
         }
     }
@@ -217,6 +258,11 @@ impl ReportLog {
             None => self.newest = Vec::new(),
         }
     }
+}
+
+/// Returns `a - b`.
+fn difference(a: u64, b: u64) -> i64 {
+    i64::try_from(i128::from(a) - i128::from(b)).unwrap_or(if a > b { i64::MAX } else { i64::MIN })
 }
 
 /// Returns whether the next report begins a new segment.

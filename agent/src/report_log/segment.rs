@@ -57,17 +57,18 @@ pub(super) struct Place {
 
 impl Segment {
     /// Creates a segment without reports. `start` is the sequence number and the time of its first
-    /// report.
+    /// report, which has `cells` values.
     pub(super) fn new(
         catalogs: &Catalogs,
-        sample: &Sample,
+        rows: &[Arc<TableRows>],
+        cells: usize,
         previous: Option<&Self>,
         start: (u64, u64),
     ) -> Self {
         let mut segment = Self {
             catalogs: catalogs.clone(),
-            rows: sample.rows.as_slice().into(),
-            cells: sample.values.len(),
+            rows: rows.into(),
+            cells,
             start,
             last: start,
             count: 0,
@@ -99,6 +100,45 @@ impl Segment {
         self.reports.extend_from_slice(values);
         self.last = (sequence, unix_ms);
         self.count += 1;
+    }
+
+    /// Adds encoded reports, as [`Self::encoded`] returns them, and decodes them with `values`,
+    /// those of the report before. Returns whether they are valid; if not, none is added.
+    pub(super) fn push_encoded(&mut self, encoded: &[u8], values: &mut Vec<f64>) -> bool {
+        let (end, last, count) = (self.reports.len(), self.last, self.count);
+        self.reports.extend_from_slice(encoded);
+        if self.decode_added(end, values) {
+            return true;
+        }
+        self.reports.truncate(end);
+        (self.last, self.count) = (last, count);
+        false
+    }
+
+    /// Counts and decodes the reports from a position on. Returns whether they are valid.
+    fn decode_added(&mut self, from: usize, values: &mut Vec<f64>) -> bool {
+        let mut place = Place { offset: from, before: self.last };
+        while place.offset < self.reports.len() {
+            let Some(report) = self.report_at(place) else { return false };
+            let now = (report.sequence, report.unix_ms);
+            let is_next = if report.is_first {
+                // Checked before memory is allocated for the values.
+                let has_count = Values::All(report.values).check_count(self.cells).is_ok();
+                has_count && now == self.start
+            } else {
+                now.0 > self.last.0 && now.1 > self.last.1
+            };
+            if !is_next {
+                return false;
+            }
+            values.resize(self.cells, 0.0);
+            if !self.decode(report, values) {
+                return false;
+            }
+            (place, self.last) = (report.end, now);
+            self.count += 1;
+        }
+        true
     }
 
     /// Changes the times of all reports by this number of milliseconds.
@@ -175,6 +215,19 @@ impl Segment {
     /// Returns the place of the first report.
     pub(super) const fn start(&self) -> Place {
         Place { offset: 0, before: self.start }
+    }
+
+    /// Returns the encoded reports from a place on, and the place after them: as many as fit into
+    /// this number of bytes, but at least one unless the place is at the end.
+    pub(super) fn encoded(&self, from: Place, max_bytes: usize) -> (&[u8], Place) {
+        let mut end = from;
+        while let Some(report) = self.report_at(end) {
+            if end != from && report.end.offset - from.offset > max_bytes {
+                break;
+            }
+            end = report.end;
+        }
+        (self.reports.get(from.offset..end.offset).unwrap_or_default(), end)
     }
 
     /// Iterates over the reports.

@@ -11,7 +11,7 @@ const INTERVAL_MS: u64 = 15_000;
 const START_MS: u64 = 1_767_225_600_000;
 
 /// Returns catalogs of a table without row labels and a table with one, each of this many columns.
-fn catalogs(columns: u32) -> Catalogs {
+pub(super) fn catalogs(columns: u32) -> Catalogs {
     let decimals = |table: u32, column: u32| [0, 2, 0, 3][((table + column) % 4) as usize];
     let of = |table: u32| {
         let column = |number: u32| Column {
@@ -51,19 +51,23 @@ fn sample(rows: &Arc<TableRows>, seed: u64) -> Sample {
     Sample { rows: vec![Arc::default(), Arc::clone(rows)], values }
 }
 
-fn time_of(sequence: u64) -> u64 {
+pub(super) fn time_of(sequence: u64) -> u64 {
     START_MS + sequence * INTERVAL_MS
 }
 
 /// Appends the samples of these sequence numbers, whose rows change every `rows_for` of them.
-fn fill(log: &mut ReportLog, catalogs: &Catalogs, sequences: std::ops::RangeInclusive<u64>) {
+pub(super) fn fill(
+    log: &mut ReportLog,
+    catalogs: &Catalogs,
+    sequences: std::ops::RangeInclusive<u64>,
+) {
     for sequence in sequences {
         assert!(log.append(&nth(sequence), catalogs, sequence, time_of(sequence)));
     }
 }
 
 /// Returns the sample of a sequence number. Rows change after each ten.
-fn nth(sequence: u64) -> Sample {
+pub(super) fn nth(sequence: u64) -> Sample {
     let names = ["sda", "sdb", "sdc"];
     sample(&devices(&names[..1 + (sequence / 10) as usize % 3]), sequence)
 }
@@ -79,11 +83,11 @@ fn read(cursor: &mut ReplayCursor, log: &ReportLog) -> Option<u64> {
     Some(report.sequence)
 }
 
-fn read_all(cursor: &mut ReplayCursor, log: &ReportLog) -> Vec<u64> {
+pub(super) fn read_all(cursor: &mut ReplayCursor, log: &ReportLog) -> Vec<u64> {
     std::iter::from_fn(|| read(cursor, log)).collect()
 }
 
-fn sequences(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+pub(super) fn sequences(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
     range.collect()
 }
 

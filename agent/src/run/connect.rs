@@ -10,12 +10,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::candidates::Candidate;
 use super::credentials::Credentials;
 use super::failure::Failure;
 use super::socket::Socket;
+use super::srv::SrvError;
 use super::transport::Transport;
 use super::{Agent, tls_handshake};
-use crate::config::{Endpoint, TOKEN_ENCRYPTION_ADVICE, Token};
+use crate::config::{TOKEN_ENCRYPTION_ADVICE, Token};
 
 /// Timeout for each of name resolution, TCP connect and TLS handshake. A collector can need this
 /// long while a whole fleet reconnects. An address takes at most 30 s, including
@@ -35,6 +37,8 @@ const USER_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) enum ConnectError {
     #[error("cannot resolve the collector's name: {0}")]
     Lookup(#[source] io::Error),
+    #[error("cannot look up the collectors' SRV records: {0}")]
+    Srv(#[source] SrvError),
     #[error("the collector's name has no address")]
     NoAddress,
     #[error("resolving the collector's name timed out after {CONNECT_TIMEOUT:?}")]
@@ -64,23 +68,25 @@ pub(super) struct Connection<'a> {
 pub(super) async fn connect<'a>(
     agent: &Agent,
     credentials: &'a Credentials,
-    endpoint: &Endpoint,
-    address: SocketAddr,
+    candidate: &Candidate,
 ) -> Result<Connection<'a>, Failure> {
+    let address = candidate.address;
     let token = credentials
         .token_for(agent, address.ip())
         .map_err(|exposed| Failure::permanent(exposed, TOKEN_ENCRYPTION_ADVICE))?;
     let stream = Socket::new(connect_tcp(address).await.map_err(Failure::new)?);
     let transport = match &credentials.tls {
         None => Transport::Plain(stream),
-        Some((tls, connector)) => tls_handshake::handshake(stream, endpoint, tls, connector)
-            .await
-            .map_err(|error| match error {
-                ConnectError::Rejected { code, text, delay } => {
-                    Failure::rejected(code, &text, Some(delay))
-                }
-                other => Failure::new(other),
-            })?,
+        Some((tls, connector)) => {
+            tls_handshake::handshake(stream, candidate.host(), tls, connector).await.map_err(
+                |error| match error {
+                    ConnectError::Rejected { code, text, delay } => {
+                        Failure::rejected(code, &text, Some(delay))
+                    }
+                    other => Failure::new(other),
+                },
+            )?
+        }
     };
     Ok(Connection { transport, address, token })
 }

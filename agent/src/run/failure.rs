@@ -1,6 +1,6 @@
 //! Failures to connect, lost sessions, and when to retry.
 
-use std::net::SocketAddr;
+use std::fmt;
 use std::time::Duration;
 
 use fleetgauge_proto::Code;
@@ -60,13 +60,13 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Creates a failure that is retried after the backoff.
-    pub(super) fn new(cause: impl std::fmt::Display) -> Self {
+    pub(super) fn new(cause: impl fmt::Display) -> Self {
         let cause = cause.to_string();
         Self { cause, advice: None, retry: Retry::Backoff, retry_slot: None, ends_round: false }
     }
 
     /// Creates a failure that the operator must fix.
-    pub(super) fn permanent(cause: impl std::fmt::Display, advice: &str) -> Self {
+    pub(super) fn permanent(cause: impl fmt::Display, advice: &str) -> Self {
         let advice = Some(advice.to_owned());
         Self { advice, retry: Retry::AfterFix(REJECTED_DELAY), ..Self::new(cause) }
     }
@@ -102,14 +102,15 @@ fn ends_round(code: u16) -> bool {
     matches!(Code::from_u16(code), Some(Code::IdConflict | Code::Superseded))
 }
 
-/// Failures of one round by address: first of the paused addresses, then of the attempts.
+/// Failures of one round by address or name: first of the paused addresses, then of the names
+/// without an address, then of the attempts.
 #[derive(Debug, Default)]
-pub(super) struct Failures(pub(super) Vec<(SocketAddr, Failure)>);
+pub(super) struct Failures(Vec<(String, Failure)>);
 
 impl Failures {
-    /// Adds the failure of an attempt.
-    pub(super) fn push(&mut self, address: SocketAddr, failure: Failure) {
-        self.0.push((address, failure));
+    /// Adds the failure of an address or a name.
+    pub(super) fn push(&mut self, of: impl fmt::Display, failure: Failure) {
+        self.0.push((of.to_string(), failure));
     }
 
     /// Returns the failure of the round. Its retry is the backoff, unless the last failure ended
@@ -138,7 +139,7 @@ impl Failures {
             [(_, only)] => only.cause.clone(),
             all => {
                 let causes = all.iter().map(|(address, failure)| {
-                    let has_address = failure.cause.starts_with(&address.to_string());
+                    let has_address = failure.cause.starts_with(address);
                     let address = if has_address { String::new() } else { format!("{address}: ") };
                     format!("{address}{}", failure.cause)
                 });
@@ -150,6 +151,8 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -1,15 +1,15 @@
 //! Logs failures and returns the delay before the next round.
 
-use std::net::SocketAddr;
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use fleetgauge_common::service_manager;
 use tracing::{error, warn};
 
+use super::candidates::Candidate;
 use super::failure::{Failure, Retry};
 use super::reporter::{Reporter, RetryDelay};
 use super::sanitize::sanitize;
-use crate::config::Endpoint;
 
 impl Reporter {
     /// Returns the delay before the next round: the backoff, adjusted to the delay or retry slot of
@@ -33,7 +33,7 @@ impl Reporter {
     /// before the next round.
     pub(super) fn connection_lost(
         &mut self,
-        endpoint: &Endpoint,
+        endpoint: &dyn Display,
         logged: Option<Duration>,
         failure: &Failure,
     ) -> RetryDelay {
@@ -54,9 +54,10 @@ impl Reporter {
     }
 
     /// Handles a failed round: logs it if a line is due. Returns the delay before the next round.
-    pub(super) fn round_failed(&mut self, endpoint: &Endpoint, failure: &Failure) -> RetryDelay {
+    pub(super) fn round_failed(&mut self, failure: &Failure) -> RetryDelay {
+        let endpoint = self.agent.collector.clone();
         if failure.is_permanent() {
-            return self.rejected(endpoint, failure);
+            return self.rejected(&endpoint, failure);
         }
         let delay = self.next_delay(failure);
         let (cause, advice) = log_fields(failure);
@@ -72,7 +73,7 @@ impl Reporter {
     }
 
     /// Logs a permanent failure of a session or a round. Returns the delay before the next round.
-    fn rejected(&mut self, endpoint: &Endpoint, failure: &Failure) -> RetryDelay {
+    fn rejected(&mut self, endpoint: &dyn Display, failure: &Failure) -> RetryDelay {
         let delay = self.next_delay(failure);
         self.round_log.failed(Instant::now());
         let (cause, advice) = log_fields(failure);
@@ -83,12 +84,8 @@ impl Reporter {
     }
 
     /// Logs a failed address if a line is due. The round continues with the next address.
-    pub(super) fn address_failed(
-        &mut self,
-        endpoint: &Endpoint,
-        address: SocketAddr,
-        failure: &Failure,
-    ) {
+    pub(super) fn address_failed(&mut self, candidate: &Candidate, failure: &Failure) {
+        let Candidate { endpoint, address, .. } = candidate;
         if let Some(attempt) = self.address_log.failed(Instant::now()) {
             let (cause, advice) = log_fields(failure);
             warn!(

@@ -4,11 +4,12 @@
 //! newest sample, and the sampling plan. Nothing queues while the collector is unreachable; the
 //! `recorder` keeps the samples in a bounded log.
 //!
-//! `reporter` is the connection loop. A round tries the addresses of the collector one by one
-//! (`connect`, `tls_handshake`, `session`); `failure` and `paused_addresses` decide when
-//! to retry.
+//! `reporter` is the connection loop. A round tries the addresses of all collectors one by one
+//! (`connect`, `tls_handshake`, `session`); `candidates` orders them, `failure` and
+//! `paused_addresses` decide when to retry.
 
 mod blocking_read;
+mod candidates;
 mod connect;
 mod control;
 mod credentials;
@@ -17,6 +18,7 @@ mod failure_log;
 #[cfg(test)]
 mod fake_address;
 mod keepalive;
+mod log_saver;
 mod lost;
 mod outbox;
 mod paused_addresses;
@@ -30,25 +32,26 @@ mod sanitize;
 mod session;
 mod session_end;
 mod socket;
+mod srv;
 mod tls_handshake;
 mod transport;
 mod watchdog;
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use control::Control;
 pub use control::{Reload, Settings};
 use fleetgauge_common::service_manager;
 use fleetgauge_common::settings::{SettingError, SettingErrors};
-use recorder::Recorder;
+use log_saver::LogFileSaver;
 use reporter::Reporter;
 use sampling::SamplingPlan;
 use tokio::sync::watch;
 
 use crate::client::Terms;
-use crate::config::{Config, Endpoint, TokenSource};
+use crate::config::{Collectors, Config, TokenSource};
 use crate::identity::Host;
 use crate::metrics::Selection;
 use crate::profile::Profile;
@@ -58,8 +61,8 @@ use crate::tls::TlsSettings;
 /// The settings of a running agent.
 #[derive(Debug, Clone)]
 pub struct Agent {
-    /// The collector to report to.
-    pub collector: Endpoint,
+    /// The collectors to report to.
+    pub collector: Collectors,
     /// The metrics to report.
     pub metrics: Selection,
     /// Contents of Hello and Catalog. The catalogs are those of `metrics`, without those of
@@ -73,6 +76,8 @@ pub struct Agent {
     pub tls: Option<TlsSettings>,
     /// Bounds of the log of reports; 0 bytes: no log.
     pub log: LogLimits,
+    /// File of the log, with which it survives a restart. A reload does not change it.
+    pub log_file: Option<PathBuf>,
 }
 
 impl Agent {
@@ -98,6 +103,7 @@ impl Agent {
             insecure: config.insecure,
             tls: config.tls.clone(),
             log: config.report_log,
+            log_file: config.log_file.clone(),
         })
     }
 
@@ -148,7 +154,7 @@ pub async fn run_reloading(
         terms: Terms::default(),
     };
     let (plan, planned) = watch::channel(plan);
-    let recorder = Arc::new(Recorder::new(agent.log, Instant::now(), sampling::unix_now()));
+    let (recorder, log_file) = LogFileSaver::open(&agent, &planned).await;
     let reporter = Reporter::new(agent, samples, plan, Arc::clone(&recorder));
     let shutdown = pin!(async {
         shutdown.await;
@@ -159,5 +165,21 @@ pub async fn run_reloading(
         () = sampling::sample_on_schedule(planned, newest, &recorder) => {}
         () = reporter.run(Control::new(shutdown, reload)) => {}
         () = watchdog::run() => {}
+        () = save(log_file.as_ref()) => {}
+    }
+    if let Some(log_file) = log_file {
+        log_file.finish().await;
     }
 }
+
+/// Saves the log to its file; waits for ever without one.
+async fn save(log_file: Option<&LogFileSaver>) {
+    match log_file {
+        Some(log_file) => log_file.run().await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+#[path = "log_file_tests.rs"]
+mod log_file_tests;

@@ -1,55 +1,65 @@
-//! Addresses of the collector that are not to be tried for a while.
+//! Addresses of collectors that are not to be tried for a while.
 //!
 //! A round tries the available addresses one after the other. The agent waits only after a round in
 //! which all addresses failed, until the first of them may be tried again.
 
-use std::net::SocketAddr;
+use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::candidates::Candidate;
 use super::failure::{Failure, Failures, Retry};
 
 /// The paused addresses, each with the end of its pause and its last failure.
-#[derive(Debug, Default)]
-pub(super) struct PausedAddresses(Vec<PausedAddress>);
+#[derive(Debug)]
+pub(super) struct PausedAddresses<A = Candidate>(Vec<PausedAddress<A>>);
 
 #[derive(Debug)]
-struct PausedAddress {
-    address: SocketAddr,
+struct PausedAddress<A> {
+    address: A,
     until: Instant,
     failure: Failure,
 }
 
-impl PausedAddresses {
+impl<A> Default for PausedAddresses<A> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<A: Clone + PartialEq + fmt::Display> PausedAddresses<A> {
     /// Pauses `address` for the delay of `failure`. If the failure is retried by backoff, ends the
     /// pause.
-    pub(super) fn record(&mut self, address: SocketAddr, failure: &Failure, now: Instant) {
-        self.0.retain(|paused| paused.address != address);
+    pub(super) fn record(&mut self, address: &A, failure: &Failure, now: Instant) {
+        self.0.retain(|paused| paused.address != *address);
         if failure.retry != Retry::Backoff {
             let until = now + failure.retry.min_delay();
-            self.0.push(PausedAddress { address, until, failure: failure.clone() });
+            let (address, failure) = (address.clone(), failure.clone());
+            self.0.push(PausedAddress { address, until, failure });
         }
     }
 
     /// Returns those of `addresses` that are not paused at `now`.
-    pub(super) fn available(&mut self, addresses: &[SocketAddr], now: Instant) -> Vec<SocketAddr> {
+    pub(super) fn available(&mut self, addresses: &[A], now: Instant) -> Vec<A> {
         self.0.retain(|paused| paused.until > now);
-        let paused = |address| self.0.iter().any(|paused| paused.address == address);
-        addresses.iter().copied().filter(|address| !paused(*address)).collect()
+        let paused = |address: &A| self.0.iter().any(|paused| paused.address == *address);
+        addresses.iter().filter(|address| !paused(address)).cloned().collect()
     }
 
     /// Returns the last failures of the paused addresses among `addresses`.
-    pub(super) fn failures(&self, addresses: &[SocketAddr]) -> Failures {
+    pub(super) fn failures(&self, addresses: &[A]) -> Failures {
         let paused = self.0.iter().filter(|paused| addresses.contains(&paused.address));
-        let failures = paused.map(|paused| {
+        let mut failures = Failures::default();
+        for paused in paused {
             // A failure of an earlier round does not end this one.
-            (paused.address, Failure { ends_round: false, ..paused.failure.clone() })
-        });
-        Failures(failures.collect())
+            let failure = Failure { ends_round: false, ..paused.failure.clone() };
+            failures.push(&paused.address, failure);
+        }
+        failures
     }
 
     /// Returns the earliest retry among `addresses`, with the time left at `now`.
-    pub(super) fn next_retry(&self, addresses: &[SocketAddr], now: Instant) -> Retry {
-        let retry = |address: &SocketAddr| {
+    pub(super) fn next_retry(&self, addresses: &[A], now: Instant) -> Retry {
+        let retry = |address: &A| {
             let paused = self.0.iter().find(|paused| paused.address == *address);
             paused.map_or(Retry::Backoff, |paused| {
                 paused.failure.retry.with_remaining(paused.until.saturating_duration_since(now))
@@ -61,11 +71,7 @@ impl PausedAddresses {
 
     /// Returns the time left at `now` until the earliest retry slot of `addresses`; `None` without
     /// one.
-    pub(super) fn next_retry_slot(
-        &self,
-        addresses: &[SocketAddr],
-        now: Instant,
-    ) -> Option<Duration> {
+    pub(super) fn next_retry_slot(&self, addresses: &[A], now: Instant) -> Option<Duration> {
         let slots = self.0.iter().filter(|paused| {
             matches!(paused.failure.retry, Retry::Slot(_)) && addresses.contains(&paused.address)
         });
@@ -83,7 +89,7 @@ impl PausedAddresses {
     }
 }
 
-impl PausedAddress {
+impl<A> PausedAddress<A> {
     const fn is_permanent(&self) -> bool {
         self.failure.is_permanent()
     }
@@ -91,6 +97,8 @@ impl PausedAddress {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use fleetgauge_proto::Code;
 
     use super::*;
@@ -104,10 +112,10 @@ mod tests {
     }
 
     /// Returns both addresses, paused as `retries` says.
-    fn paused(retries: [Retry; 2], now: Instant) -> PausedAddresses {
+    fn paused(retries: [Retry; 2], now: Instant) -> PausedAddresses<SocketAddr> {
         let mut paused = PausedAddresses::default();
         for (address, retry) in addresses().into_iter().zip(retries) {
-            paused.record(address, &Failure { retry, ..Failure::new("no") }, now);
+            paused.record(&address, &Failure { retry, ..Failure::new("no") }, now);
         }
         paused
     }
@@ -135,7 +143,7 @@ mod tests {
         let mut paused = paused([full(45), Retry::Backoff], now);
         let later = now + SECOND * 5;
         assert_eq!(paused.available(&[a, b], later), [b]);
-        paused.record(b, &Failure::rejected(90, "no", None), later);
+        paused.record(&b, &Failure::rejected(90, "no", None), later);
         assert_eq!(paused.next_retry(&[a, b], later), Retry::After(SECOND * 40));
     }
 
@@ -181,7 +189,7 @@ mod tests {
     fn summary_includes_paused_addresses() {
         let ([a, b], now) = (addresses(), Instant::now());
         let mut paused = PausedAddresses::default();
-        paused.record(a, &Failure::rejected(Code::Unauthorized.to_u16(), "no", None), now);
+        paused.record(&a, &Failure::rejected(Code::Unauthorized.to_u16(), "no", None), now);
         let mut failures = paused.failures(&[a, b]);
         failures.push(b, Failure::new(format!("{b}: Connection refused")));
         let summary = failures.summary();

@@ -119,7 +119,7 @@ async fn in_session(samples: &[f64], capabilities: u64, test: impl AsyncFnOnce(E
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let connection = Connection { transport, address, token: None };
     let (credentials, mut client) = (Credentials::default(), Client::default());
-    let (endpoint, mut log) = (&agent.collector, RetryLog::new(false));
+    let (endpoint, mut log) = (&crate::config::Endpoint::default(), RetryLog::new(false));
     let recorder = &recorder_of_session;
     let mut session =
         Session::new(connection, endpoint, &agent, &credentials, &mut client, recorder, &mut log);
@@ -188,7 +188,7 @@ async fn rest_of_a_request_is_used_for_later_reports() {
 async fn acknowledged_reports_are_not_sent_again() {
     in_session(&[1.0, 2.0, 3.0, 4.0], capability::LOG, async |mut ends| {
         ends.receive(1, 0).await;
-        ends.send(Message::Acknowledge(Acknowledge { stream: 1, sequence: 2 })).await;
+        ends.send(Message::Acknowledge(Acknowledge { stream: 1, sequence: 2, unix_ms: 0 })).await;
         ends.resend(1, 2).await;
         ends.receive(1, 2).await;
         assert_eq!(ends.replayed(), [3, 4]);

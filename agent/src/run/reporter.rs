@@ -1,7 +1,6 @@
 //! The connection loop: rounds of attempts, sessions, and the delays between them.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use tokio::time::sleep;
 use tracing::{error, info};
 
 use super::Agent;
+use super::candidates::{Candidate, Candidates};
 use super::connect;
 use super::control::{Command, Control, LoadedSettings};
 use super::credentials::Credentials;
@@ -24,25 +24,25 @@ use super::sanitize::sanitize;
 use super::session::{Session, SessionEnd};
 use crate::backoff::Backoff;
 use crate::client::{Client, ClientError};
-use crate::config::Endpoint;
+use crate::config::{Collector, Endpoint};
 use crate::identity;
 use crate::profile::Profile;
 use crate::retry_log::{MAX_SILENCE, RetryLog};
 
-/// Connects to the collector, reports, and reconnects.
+/// Connects to a collector, reports, and reconnects.
 pub(super) struct Reporter {
-    agent: Agent,
+    pub(super) agent: Agent,
     credentials: Credentials,
     client: Client,
     /// Has the client's clock and the log.
     recorder: Arc<Recorder>,
     resolver: Resolver,
-    /// Target of a Drain. Tried in one round; then the agent returns to the configured collector.
+    /// Target of a Drain. The next round tries it first; later ones only the configured collectors.
     redirect: Option<Endpoint>,
     pub(super) backoff: Backoff,
     pub(super) paused: PausedAddresses,
     /// Address of the last lost session. The next round tries it last.
-    last_lost: Option<SocketAddr>,
+    last_lost: Option<Candidate>,
     /// Rate limiter for log lines about failed rounds. A session resets it.
     pub(super) round_log: RetryLog,
     /// Rate limiter for log lines about sessions. A long session resets it.
@@ -110,50 +110,53 @@ impl Reporter {
     /// Tries the addresses one by one until a session has ended or all failed. Returns the delay
     /// before the next round.
     async fn run_round(&mut self, control: &mut Control<'_>) -> Result<RetryDelay, Command> {
-        let endpoint = self.redirect.take().unwrap_or_else(|| self.agent.collector.clone());
-        let addresses = match self.prepare_round(&endpoint, control).await? {
-            Ok(addresses) => addresses,
-            Err(failure) => return Ok(self.round_failed(&endpoint, &failure)),
+        let Candidates { all, unresolved } = match self.prepare_round(control).await? {
+            Ok(candidates) => candidates,
+            Err(failure) => return Ok(self.round_failed(&failure)),
         };
-        let mut available = self.paused.available(&addresses, Instant::now());
+        let mut available = self.paused.available(&all, Instant::now());
         let last_lost = self.last_lost.take();
-        available.sort_by_key(|address| Some(*address) == last_lost);
+        available.sort_by_key(|candidate| Some(candidate) == last_lost.as_ref());
         let mut available = available.into_iter().peekable();
-        let mut failures = self.paused.failures(&addresses);
-        while let Some(address) = available.next() {
-            let failure = match self.attempt(&endpoint, address, control).await? {
+        let mut failures = self.paused.failures(&all);
+        for (name, error) in unresolved {
+            failures.push(name, Failure::new(error));
+        }
+        while let Some(candidate) = available.next() {
+            let failure = match self.attempt(&candidate, control).await? {
                 Attempt::Failed(failure) => failure,
                 Attempt::Session { lasted, logged, mut failure } => {
                     let logged = logged.then_some(lasted);
-                    self.last_lost = (!failure.ends_round).then_some(address);
-                    self.record_failure(&endpoint, &addresses, address, &failure);
-                    self.set_retry(&addresses, &mut failure);
-                    return Ok(self.connection_lost(&endpoint, logged, &failure));
+                    self.record_failure(&all, &candidate, &failure);
+                    self.set_retry(&all, &mut failure);
+                    let delay = self.connection_lost(&candidate.endpoint, logged, &failure);
+                    self.last_lost = (!failure.ends_round).then_some(candidate);
+                    return Ok(delay);
                 }
                 Attempt::Drained(delay) => return Ok(delay),
             };
-            let logged = self.record_failure(&endpoint, &addresses, address, &failure);
+            let logged = self.record_failure(&all, &candidate, &failure);
             let is_last = failure.ends_round || available.peek().is_none();
             if !(is_last || logged) {
-                self.address_failed(&endpoint, address, &failure);
+                self.address_failed(&candidate, &failure);
             }
-            failures.push(address, failure);
+            failures.push(&candidate, failure);
             if is_last {
                 break;
             }
         }
         let mut summary = failures.summary();
-        self.set_retry(&addresses, &mut summary);
-        Ok(self.round_failed(&endpoint, &summary))
+        self.set_retry(&all, &mut summary);
+        Ok(self.round_failed(&summary))
     }
 
-    /// Reads the credentials and resolves the collector's name. Returns its addresses, or the
-    /// failure of the round.
+    /// Reads the credentials and resolves the collectors' names. Returns the addresses to try, or
+    /// the failure of the round.
     async fn prepare_round(
         &mut self,
-        endpoint: &Endpoint,
         control: &mut Control<'_>,
-    ) -> Result<Result<Vec<SocketAddr>, Failure>, Command> {
+    ) -> Result<Result<Candidates, Failure>, Command> {
+        let target = self.redirect.take();
         let before = self.credentials.tls.as_ref().map(|(tls, _)| tls.clone());
         let read = Credentials::read_on_thread(&self.agent, before);
         match control.run_until_command(read).await? {
@@ -165,35 +168,38 @@ impl Reporter {
             }
             Err(problem) => return Ok(Err(Failure::new(problem))),
         }
-        let resolve = self.resolver.resolve(endpoint);
-        Ok(control.run_until_command(resolve).await?.map_err(Failure::new))
+        let first = target.clone().map(Collector::Endpoint);
+        let configured = self.agent.collector.iter().filter(|one| Some(*one) != first.as_ref());
+        let all: Vec<_> = first.iter().chain(configured).cloned().collect();
+        let resolutions = control.run_until_command(self.resolver.resolve(&all)).await?;
+        Ok(Ok(Candidates::new(&self.agent.profile.id, target.as_ref(), resolutions)))
     }
 
-    /// Pauses `address` for as long as its failure requires. Logs a permanent failure unless it
+    /// Pauses an address for as long as its failure requires. Logs a permanent failure unless it
     /// ends the round or all addresses need a fix: then one line about the round suffices. Returns
     /// whether it logged; if not, the caller logs the failure.
     fn record_failure(
         &mut self,
-        endpoint: &Endpoint,
-        all: &[SocketAddr],
-        address: SocketAddr,
+        all: &[Candidate],
+        candidate: &Candidate,
         failure: &Failure,
     ) -> bool {
         let now = Instant::now();
-        self.paused.record(address, failure, now);
+        self.paused.record(candidate, failure, now);
         let Retry::AfterFix(retry_in) = failure.retry else { return false };
         let all_permanent = matches!(self.paused.next_retry(all, now), Retry::AfterFix(_));
         if all_permanent || failure.ends_round {
             return false;
         }
         let (cause, advice) = log_fields(failure);
+        let Candidate { endpoint, address, .. } = candidate;
         error!(collector = %endpoint, %address, %cause, advice, ?retry_in, "connection rejected");
         true
     }
 
     /// Sets the retry of `failure` to the earliest retry of `all` addresses, unless `failure`
     /// ended the round.
-    fn set_retry(&self, all: &[SocketAddr], failure: &mut Failure) {
+    fn set_retry(&self, all: &[Candidate], failure: &mut Failure) {
         if !failure.ends_round {
             let now = Instant::now();
             failure.retry = self.paused.next_retry(all, now);
@@ -201,14 +207,14 @@ impl Reporter {
         }
     }
 
-    /// Connects to `address` and runs a session.
+    /// Connects to an address and runs a session.
     async fn attempt(
         &mut self,
-        endpoint: &Endpoint,
-        address: SocketAddr,
+        candidate: &Candidate,
         control: &mut Control<'_>,
     ) -> Result<Attempt, Command> {
-        let connect = connect::connect(&self.agent, &self.credentials, endpoint, address);
+        let endpoint = &candidate.endpoint;
+        let connect = connect::connect(&self.agent, &self.credentials, candidate);
         let connection = match control.run_until_command(connect).await? {
             Ok(connection) => connection,
             Err(failure) => return Ok(Attempt::Failed(failure)),
@@ -349,6 +355,10 @@ fn backoff() -> Backoff {
 #[cfg(test)]
 #[path = "reporter_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "failover_tests.rs"]
+mod failover_tests;
 
 #[cfg(test)]
 #[path = "changed_terms_tests.rs"]

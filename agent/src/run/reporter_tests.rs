@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::pin::pin;
 
 use fleetgauge_proto::message::{Message, Ping};
@@ -12,6 +13,7 @@ use super::*;
 use crate::client::Terms;
 use crate::config::Config;
 use crate::identity::{Host, IdSource};
+use crate::run::candidates::Resolved;
 use crate::run::fake_address::{Address, TEST_TIMEOUT, reject, send, welcome};
 use crate::test_log::Log;
 use crate::tls::TlsSettings;
@@ -28,7 +30,7 @@ pub(super) fn reporter() -> Reporter {
     reporter_of(Config { id, ..Config::default() })
 }
 
-fn reporter_of(config: Config) -> Reporter {
+pub(super) fn reporter_of(config: Config) -> Reporter {
     let agent = Agent::new(&config, &Host::default()).unwrap();
     let plan = SamplingPlan {
         id: agent.profile.id.clone(),
@@ -57,9 +59,22 @@ async fn with_reporter(
     }
 }
 
+/// Binds two addresses. Returns them in the order in which the agent tries them.
+pub(super) async fn ordered() -> (Address, Address) {
+    let mut two = [Address::bind().await, Address::bind().await];
+    let endpoint = Endpoint::default();
+    let resolved = Resolved::new(endpoint.clone(), two.each_ref().map(Address::at).to_vec());
+    let id = AgentId::try_new("web-1").unwrap();
+    let first = Candidates::new(&id, None, vec![(Collector::Endpoint(endpoint), Ok(resolved))]).all
+        [0]
+    .address;
+    two.sort_by_key(|address| address.at() != first);
+    two.into()
+}
+
 #[tokio::test]
 async fn next_address_is_tried_if_one_accepts_and_hangs() {
-    let (hung, good) = (Address::bind().await, Address::bind().await);
+    let (hung, good) = ordered().await;
     with_reporter(None, [&hung, &good], async {
         let held = hung.accept().await;
         assert_eq!(good.accept().await.1, b'F');
@@ -70,7 +85,7 @@ async fn next_address_is_tried_if_one_accepts_and_hangs() {
 
 #[tokio::test]
 async fn next_address_is_tried_if_one_rejects_which_is_then_paused() {
-    let (full, good) = (Address::bind().await, Address::bind().await);
+    let (full, good) = ordered().await;
     with_reporter(None, [&full, &good], async {
         full.reject(Code::Unauthorized, None).await;
         for _ in 0..2 {
@@ -87,7 +102,7 @@ async fn next_address_is_tried_if_one_fails_the_tls_handshake() {
     let ca = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(ca.path(), key.cert.pem()).unwrap();
     let tls = TlsSettings { ca: Some(ca.path().to_owned()), ..TlsSettings::default() };
-    let (broken, good) = (Address::bind().await, Address::bind().await);
+    let (broken, good) = ordered().await;
     with_reporter(Some(tls), [&broken, &good], async {
         let (mut stream, first) = broken.accept().await;
         assert_eq!(first, 0x16);
@@ -99,7 +114,7 @@ async fn next_address_is_tried_if_one_fails_the_tls_handshake() {
 
 #[tokio::test]
 async fn no_other_address_is_tried_after_an_id_conflict() {
-    let (first, second) = (Address::bind().await, Address::bind().await);
+    let (first, second) = ordered().await;
     with_reporter(None, [&first, &second], async {
         for _ in 0..2 {
             first.reject(Code::IdConflict, Some(100)).await;
@@ -111,7 +126,7 @@ async fn no_other_address_is_tried_after_an_id_conflict() {
 
 #[tokio::test]
 async fn delay_follows_only_a_round_in_which_all_addresses_failed() {
-    let (first, second) = (Address::bind().await, Address::bind().await);
+    let (first, second) = ordered().await;
     with_reporter(None, [&first, &second], async {
         for round in 0..3 {
             drop(first.accept().await);
@@ -124,7 +139,7 @@ async fn delay_follows_only_a_round_in_which_all_addresses_failed() {
 
 #[tokio::test]
 async fn addresses_that_reject_the_catalog_are_paused() {
-    let (first, second) = (Address::bind().await, Address::bind().await);
+    let (first, second) = ordered().await;
     let log = Log::default();
     let _logging = log.install();
     with_reporter(None, [&first, &second], async {
@@ -157,7 +172,7 @@ async fn addresses_that_reject_the_catalog_are_paused() {
 
 #[tokio::test]
 async fn requested_delays_after_welcome_are_kept() {
-    let (first, second) = (Address::bind().await, Address::bind().await);
+    let (first, second) = ordered().await;
     let log = Log::default();
     let _logging = log.install();
     with_reporter(None, [&first, &second], async {
@@ -179,7 +194,7 @@ async fn requested_delays_after_welcome_are_kept() {
 
 #[tokio::test]
 async fn next_address_is_tried_if_one_closes_after_welcome() {
-    let (broken, good) = (Address::bind().await, Address::bind().await);
+    let (broken, good) = ordered().await;
     with_reporter(None, [&broken, &good], async {
         drop(broken.welcome().await);
         let _held = good.welcome().await;
@@ -193,7 +208,7 @@ async fn next_address_is_tried_if_one_closes_after_welcome() {
 
 #[tokio::test]
 async fn next_address_is_tried_if_one_hangs_after_welcome() {
-    let (hung, good) = (Address::bind().await, Address::bind().await);
+    let (hung, good) = ordered().await;
     with_reporter(None, [&hung, &good], async {
         let (_unread, mut writer) = hung.welcome().await.into_split();
         // The address sends Pings and reads no Pong, until the agent cannot write.
@@ -239,7 +254,7 @@ async fn next_address_is_tried_after_a_tls_error_in_a_session() {
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let (broken, good) = (Address::bind().await, Address::bind().await);
+    let (broken, good) = ordered().await;
     with_reporter(Some(tls), [&broken, &good], async {
         let (stream, _) = broken.0.accept().await.unwrap();
         let mut stream = acceptor.accept(stream).await.unwrap();
@@ -264,14 +279,15 @@ async fn next_address_is_tried_after_a_tls_error_in_a_session() {
 
 #[tokio::test]
 async fn rejected_connection_is_logged_if_the_other_address_fails_differently() {
-    let (rejecting, broken) = (Address::bind().await, Address::bind().await);
-    for addresses in [[&rejecting, &broken], [&broken, &rejecting]] {
+    let (first, second) = ordered().await;
+    for (rejecting, broken) in [(&first, &second), (&second, &first)] {
+        let addresses = [&first, &second];
         let log = Log::default();
         let _logging = log.install();
         let line = async |part| timeout(TEST_TIMEOUT, log.line_with(part)).await.expect(part);
         with_reporter(None, addresses, async {
             for address in addresses {
-                if std::ptr::eq(address, &raw const rejecting) {
+                if std::ptr::eq(address, rejecting) {
                     rejecting.reject(Code::TlsRequired, None).await;
                 } else {
                     drop(broken.accept().await);
@@ -308,19 +324,20 @@ fn fill_logs(reporter: &mut Reporter) {
 #[test]
 fn retry_slot_is_used_if_the_other_address_fails_differently() {
     let mut reporter = reporter();
-    let (endpoint, seconds) = (reporter.agent.collector.clone(), Duration::from_secs);
-    let all = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let seconds = Duration::from_secs;
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let all = [1, 2].map(|port| Candidate::new(Endpoint::default(), address(port)));
     let slot = Failure::rejected(Code::HandshakesFull.to_u16(), "full", Some(seconds(2)));
     let conflict = Failure::rejected(Code::IdConflict.to_u16(), "no", Some(seconds(60)));
     for _ in 0..50 {
-        reporter.record_failure(&endpoint, &all, all[0], &slot);
+        reporter.record_failure(&all, &all[0], &slot);
         let mut other = Failure::new("Connection refused");
         reporter.set_retry(&all, &mut other);
-        let delay = reporter.round_failed(&endpoint, &other).duration;
+        let delay = reporter.round_failed(&other).duration;
         assert!(delay <= seconds(2).mul_f64(1.1), "{delay:?}");
         let mut conflict = conflict.clone();
         reporter.set_retry(&all, &mut conflict);
-        assert!(reporter.round_failed(&endpoint, &conflict).duration >= seconds(60));
+        assert!(reporter.round_failed(&conflict).duration >= seconds(60));
     }
 }
 
@@ -328,7 +345,7 @@ fn retry_slot_is_used_if_the_other_address_fails_differently() {
 fn long_session_resets_the_rate_limiters() {
     let mut reporter = reporter();
     fill_logs(&mut reporter);
-    let endpoint = reporter.agent.collector.clone();
+    let endpoint = Endpoint::default();
     let lost = SessionEnd::Lost(Lost::Closed);
     let attempt = reporter.session_ended(&endpoint, lost, Some(MAX_SILENCE), true);
     assert!(attempt.is_ok());

@@ -275,7 +275,9 @@ impl<'a> Session<'a> {
                     self.report(samples)?;
                 }
                 Event::Pong { .. } => {}
-                Event::Acknowledged { sequence } => self.recorder.acknowledge(sequence),
+                Event::Acknowledged { sequence, unix_ms } => {
+                    self.recorder.acknowledge(sequence, unix_ms, Instant::now());
+                }
                 Event::Resend { first, reports } => self.replay.resend(first, reports),
                 Event::Drain { delay, target } => {
                     // Log one Drain per session: a collector may send many.

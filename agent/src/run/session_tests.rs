@@ -36,7 +36,7 @@ async fn run(
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let connection = Connection { transport, address, token: None };
     let (credentials, mut client) = (Credentials::default(), Client::default());
-    let (endpoint, mut log) = (&agent.collector, RetryLog::new(false));
+    let (endpoint, mut log) = (&Endpoint::default(), RetryLog::new(false));
     let recorder = Arc::new(Recorder::new(agent.log, Instant::now(), Duration::ZERO));
     let mut session =
         Session::new(connection, endpoint, agent, &credentials, &mut client, &recorder, &mut log);

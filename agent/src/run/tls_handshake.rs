@@ -13,7 +13,6 @@ use tokio_rustls::TlsConnector;
 use super::connect::{CONNECT_TIMEOUT, ConnectError};
 use super::socket::Socket;
 use super::transport::{HandshakeStream, Transport};
-use crate::config::Endpoint;
 use crate::tls::{TlsClient, explain};
 
 /// Timeout for the rest of a frame that arrives instead of TLS.
@@ -23,14 +22,15 @@ const MAX_UNAUTHENTICATED_DELAY: Duration = Duration::from_secs(60);
 /// Longest payload of a Reject, in bytes.
 const MAX_REJECT_BYTES: u32 = 4096;
 
-/// Performs the TLS handshake over `stream` with the collector at `endpoint`.
+/// Performs the TLS handshake over `stream`. `host` is the name that the collector's certificate
+/// must have, unless a setting says otherwise.
 pub(super) async fn handshake(
     stream: Socket,
-    endpoint: &Endpoint,
+    host: &str,
     tls: &TlsClient,
     connector: &TlsConnector,
 ) -> Result<Transport, ConnectError> {
-    let name = server_name(endpoint, tls)?;
+    let name = server_name(host, tls)?;
     let connect = connector.connect(name, HandshakeStream::new(stream)).into_fallible();
     match timeout(CONNECT_TIMEOUT, connect).await {
         Err(_) => Err(ConnectError::TlsTimeout),
@@ -41,12 +41,11 @@ pub(super) async fn handshake(
 }
 
 /// Returns the name that the collector's certificate must have.
-fn server_name(endpoint: &Endpoint, tls: &TlsClient) -> Result<ServerName<'static>, ConnectError> {
+fn server_name(host: &str, tls: &TlsClient) -> Result<ServerName<'static>, ConnectError> {
     if let Some(name) = &tls.settings().server_name {
         return Ok(name.clone());
     }
-    ServerName::try_from(endpoint.host().to_owned()).map_err(|_| {
-        let host = endpoint.host();
+    ServerName::try_from(host.to_owned()).map_err(|_| {
         ConnectError::Tls(format!("{host:?} is not a valid TLS server name; set --tls-server-name"))
     })
 }

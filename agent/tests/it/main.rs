@@ -7,6 +7,8 @@ mod collector;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
+mod log_file;
+#[cfg(unix)]
 mod process;
 #[cfg(unix)]
 mod reload;

@@ -71,7 +71,7 @@ fn check_prints_the_settings_and_where_they_were_set() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(printed.starts_with("# agent id: web-1\n"), "{printed}");
     for (setting, origin) in [
-        ("collector = \"c.example:1\"", "# environment variable FLEETGAUGE_COLLECTOR"),
+        ("collector = [\"c.example:1\"]", "# environment variable FLEETGAUGE_COLLECTOR"),
         ("id = \"web-1\"", "# flag --id"),
         ("interval = \"2m\"", &format!("# {path} line 1")),
         ("metrics = [\"basic\", \"node\"]", "# default"),

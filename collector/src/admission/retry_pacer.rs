@@ -67,6 +67,11 @@ impl RetryPacer {
         slot / MICROS - now
     }
 
+    /// Returns the time in which a collector like this one can accept `agents`, in milliseconds.
+    pub fn time_for(&self, agents: usize) -> Millis {
+        (agents as u64).saturating_mul(1_000 * 100) / (self.rate() * SLOT_SHARE)
+    }
+
     /// Returns the time until the next free slot, in milliseconds; 0 if no agent waits.
     pub fn queue(&self, now: Millis) -> Millis {
         (self.next.load(Ordering::Relaxed) / MICROS).saturating_sub(now)
@@ -128,6 +133,12 @@ mod tests {
         assert_eq!(pacer.rate(), 200);
         let delays = delays(&pacer, 100_000, 181);
         assert_eq!(delays[180] - delays[0], 999, "180 a second");
+    }
+
+    #[test]
+    fn time_for_a_fleet_follows_from_the_rate() {
+        let pacer = RetryPacer::default();
+        assert_eq!((pacer.time_for(0), pacer.time_for(9_000)), (0, 2_000));
     }
 
     #[test]

@@ -25,6 +25,8 @@ struct Entry {
     tokens: Vec<String>,
     #[serde(default)]
     may_forget: bool,
+    #[serde(default)]
+    may_drain: bool,
 }
 
 /// The users of the HTTP port.
@@ -44,6 +46,8 @@ pub struct Reader {
     pub user: Arc<str>,
     /// Whether the user may delete departed agents from the roster.
     pub may_forget: bool,
+    /// Whether the user may ask agents to leave, for any other collector.
+    pub may_drain: bool,
 }
 
 /// Why a request is denied. Logged, and never sent to the client.
@@ -55,7 +59,7 @@ pub enum ReadDenied {
     NotUnderstood,
     /// No user, or not the named one, has this token.
     Wrong,
-    /// The user may read, but may not delete agents as requested.
+    /// The user may read, but may not delete or drain agents as requested.
     NoRight,
 }
 
@@ -82,7 +86,7 @@ impl Readers {
         let reading = Reading::new(path, FORM)?;
         let mut readers: Vec<Reader> = Vec::new();
         let mut by_token: HashMap<_, Vec<_>> = HashMap::new();
-        reading.each(|Entry { user, tokens, may_forget }, offset| {
+        reading.each(|Entry { user, tokens, may_forget, may_drain }, offset| {
             let bad = |problem: String| reading.bad(offset, problem);
             check_user(&user).map_err(bad)?;
             if readers.iter().any(|known| *known.user == *user) {
@@ -94,7 +98,7 @@ impl Readers {
             for digest in reading.digests(offset, &tokens)? {
                 by_token.entry(digest).or_default().push(readers.len());
             }
-            readers.push(Reader { user: user.into(), may_forget });
+            readers.push(Reader { user: user.into(), may_forget, may_drain });
             Ok(())
         })?;
         Ok(Self { readers, by_token })

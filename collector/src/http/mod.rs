@@ -4,6 +4,7 @@ mod api;
 mod authorize;
 mod connection;
 mod connection_limiter;
+mod drain;
 mod error;
 mod fleet;
 mod json;
@@ -25,7 +26,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::Semaphore;
 
@@ -48,6 +49,8 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /api/agents           connected agents as JSON; ?limit=N, ?after=ID for the next\n\
     /api/departed         departed agents as JSON, with time and reason\n\
     /api/departed/{id}    DELETE removes a departed agent; requires may_forget\n\
+    /api/drain            POST asks agents to leave; ?target=HOST:PORT, ?share=0.25, ?over=30s; \
+    requires may_drain\n\
     /healthz              200 while the process runs\n\
     /readyz               200 while agents are accepted\n\n\
     /metrics, /metrics/agents and /metrics/roster accept ?shard=0&shards=4: \
@@ -86,6 +89,7 @@ fn router(http: Arc<HttpState>) -> Router {
         .route("/api/agents", get(api::agents))
         .route("/api/departed", get(roster::departed))
         .route("/api/departed/{id}", delete(roster::forget))
+        .route("/api/drain", post(drain::drain))
         .layer(from_fn_with_state(Arc::clone(&http), authorize::authorize))
         // No authorization: load balancers and kubelets have no credential.
         .route("/healthz", get(async || "ok\n"))

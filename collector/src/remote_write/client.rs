@@ -1,6 +1,7 @@
 //! Sends requests of remote write to one destination, one at a time.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -14,8 +15,8 @@ use hyper::header::{
 use hyper::{Request, Response};
 use tokio::time::timeout;
 
-use super::outcome::{Outcome, RetryReason, clock_offset};
-use crate::config::DestinationSettings;
+use super::outcome::{Confirmation, Outcome, RetryReason, clock_offset};
+use crate::config::{DestinationSettings, Protocol};
 
 /// Maximum bytes of a response's body that are read. After a longer body, the connection is closed.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -27,8 +28,10 @@ const MAX_READY_TIME: Duration = Duration::from_secs(1);
 
 const PROGRAM: &str = concat!("fleetgauge-collector/", env!("CARGO_PKG_VERSION"));
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
-const VERSION: &str = "0.1.0";
-const PROTOBUF: &str = "application/x-protobuf";
+/// Value of [`VERSION_HEADER`] and media type of each version.
+const VERSION_1: (&str, &str) = ("0.1.0", "application/x-protobuf");
+const VERSION_2: (&str, &str) =
+    ("2.0.0", "application/x-protobuf;proto=io.prometheus.write.v2.Request");
 
 type ToEngine = Connection<Full<Bytes>>;
 /// A response, whose body has not arrived yet, and its connection.
@@ -73,6 +76,8 @@ pub(crate) struct Client {
     /// Headers of all requests.
     headers: HeaderMap,
     timeout: Duration,
+    protocol: Protocol,
+    confirmation: Arc<Confirmation>,
     connection: Option<ToEngine>,
 }
 
@@ -90,8 +95,12 @@ impl Client {
         let dialer = Dialer::new(endpoint.host(), endpoint.port(), settings.tls.clone());
         let mut headers = settings.headers.clone();
         headers.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
-        headers.insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
+        let (version, media_type) = match settings.protocol {
+            Protocol::V1 => VERSION_1,
+            Protocol::V2 => VERSION_2,
+        };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(VERSION_HEADER, HeaderValue::from_static(version));
         // Hosts are checked by the settings.
         if let Ok(host) = dialer.host_header() {
             headers.insert(HOST, host);
@@ -103,8 +112,15 @@ impl Client {
             path: settings.url.path().into(),
             headers,
             timeout: settings.timeout,
+            protocol: settings.protocol,
+            confirmation: Arc::default(),
             connection: None,
         }
+    }
+
+    /// Shares what the engine's answers say about remote write 2.0 with other clients.
+    pub(super) fn sharing(self, confirmation: &Arc<Confirmation>) -> Self {
+        Self { confirmation: Arc::clone(confirmation), ..self }
     }
 
     /// Sends a request and waits for the status of the answer, at most for the timeout of the
@@ -167,10 +183,11 @@ impl Client {
         if read == Ok(true) {
             self.connection = Some(connection);
         }
-        Reply {
-            outcome: Outcome::of_answer(head.status, &head.headers, &body, now),
-            clock_offset: clock_offset(&head.headers, now),
+        let mut outcome = Outcome::of_answer(head.status, &head.headers, &body, now);
+        if self.protocol == Protocol::V2 {
+            outcome = self.confirmation.check(outcome, head.status, &head.headers);
         }
+        Reply { outcome, clock_offset: clock_offset(&head.headers, now) }
     }
 }
 

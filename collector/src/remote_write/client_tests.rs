@@ -1,5 +1,4 @@
 use std::io::Write;
-use std::sync::Arc;
 
 use fleetgauge_common::http_client::HttpUrl;
 use fleetgauge_common::tls_client::{TlsSettings, server_name};
@@ -112,7 +111,7 @@ async fn answers_are_classified() {
         (400, "", rejected(400)),
         (409, "", rejected(409)),
         (413, "", Outcome::TooLarge),
-        (415, "", Outcome::Unsupported),
+        (415, "", Outcome::Unsupported { status: 415 }),
         (401, "", failed(401)),
         (404, "", failed(404)),
         (429, "Retry-After: 7\r\n", retry(429, Some(7))),
@@ -122,6 +121,70 @@ async fn answers_are_classified() {
         let body = if status == 204 { "" } else { body };
         assert_eq!(outcome(Answer::Keep(response(status, headers, body))).await, expected);
     }
+}
+
+#[tokio::test]
+async fn request_of_version_2_has_its_headers() {
+    let written = "X-Prometheus-Remote-Write-Samples-Written: 0\r\n";
+    let engine = FakeEngine::start([Answer::Keep(response(204, written, ""))]).await;
+    let settings = DestinationSettings { protocol: Protocol::V2, ..settings_of(&engine) };
+    assert_eq!(send(&mut Client::new(&settings)).await.outcome, Outcome::Accepted);
+    for line in [
+        "content-type: application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        "content-encoding: snappy",
+        "x-prometheus-remote-write-version: 2.0.0",
+    ] {
+        let head = &engine.received()[0].head;
+        assert!(head.lines().any(|header| header == line), "{line}: {head}");
+    }
+}
+
+/// Sends requests of remote write 2.0 on one connection.
+async fn outcomes_of_version_2(answers: &[(u16, &str)]) -> Vec<Outcome> {
+    let answers = answers.iter().map(|(status, headers)| response(*status, headers, ""));
+    let engine = FakeEngine::start(answers.clone().map(Answer::Keep)).await;
+    let settings = DestinationSettings { protocol: Protocol::V2, ..settings_of(&engine) };
+    let mut client = Client::new(&settings);
+    let mut outcomes = Vec::new();
+    for _ in answers {
+        outcomes.push(send(&mut client).await.outcome);
+    }
+    outcomes
+}
+
+/// It may have decoded an empty request of remote write 1.0.
+#[tokio::test]
+async fn success_without_confirmation_of_version_2_is_none() {
+    let written = "X-Prometheus-Remote-Write-Samples-Written: 1\r\n";
+    let unsupported = |status| Outcome::Unsupported { status };
+    let outcomes = outcomes_of_version_2(&[(200, ""), (204, ""), (200, written), (204, "")]).await;
+    assert_eq!(outcomes, [unsupported(200), unsupported(204), Outcome::Accepted, unsupported(204)]);
+}
+
+#[tokio::test]
+async fn bad_request_is_about_the_samples_once_version_2_is_confirmed() {
+    let written = "X-Prometheus-Remote-Write-Samples-Written: 0\r\n";
+    let unsupported = |status| Outcome::Unsupported { status };
+    let rejected = |status| Outcome::Rejected { status, excerpt: String::new() };
+    let outcomes =
+        outcomes_of_version_2(&[(400, ""), (415, ""), (409, ""), (400, written), (400, "")]).await;
+    assert_eq!(
+        outcomes,
+        [unsupported(400), unsupported(415), rejected(409), rejected(400), rejected(400)]
+    );
+}
+
+#[tokio::test]
+async fn confirmation_counts_for_all_lanes() {
+    let written = "X-Prometheus-Remote-Write-Samples-Written: 0\r\n";
+    let answers = [response(204, written, ""), response(400, "", "")];
+    let engine = FakeEngine::start(answers.map(Answer::Keep)).await;
+    let settings = DestinationSettings { protocol: Protocol::V2, ..settings_of(&engine) };
+    let confirmation = Arc::default();
+    let mut clients = [(); 2].map(|()| Client::new(&settings).sharing(&confirmation));
+    assert_eq!(send(&mut clients[0]).await.outcome, Outcome::Accepted);
+    let rejected = Outcome::Rejected { status: 400, excerpt: String::new() };
+    assert_eq!(send(&mut clients[1]).await.outcome, rejected);
 }
 
 #[tokio::test]

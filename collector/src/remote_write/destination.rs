@@ -9,7 +9,8 @@ use super::compression::Compression;
 use super::entry::Entry;
 use super::lane::{BatchLimits, Lane, QueueMemory};
 use super::metrics::{DestinationMetrics, RemoteWriteMetrics};
-use crate::config::DestinationSettings;
+use super::outcome::Confirmation;
+use crate::config::{DestinationSettings, Protocol};
 
 /// Maximum difference of the engine's clock that is not logged, in seconds. The engine's time is
 /// known to a second.
@@ -21,6 +22,8 @@ pub(super) struct Destination {
     pub(super) settings: DestinationSettings,
     pub(super) metrics: DestinationMetrics,
     pub(super) compression: Compression,
+    /// Of remote write 2.0.
+    pub(super) confirmation: Arc<Confirmation>,
     lanes: Box<[Lane]>,
     memory: Arc<QueueMemory>,
     /// Time of the newest accepted sample, in unix milliseconds.
@@ -39,6 +42,7 @@ impl Destination {
         Self {
             metrics: metrics.of(&settings.name),
             compression: Compression::new(settings.compression),
+            confirmation: Arc::default(),
             settings: settings.clone(),
             lanes,
             memory,
@@ -105,6 +109,17 @@ impl Destination {
             let (remote_name, url) = (&*self.settings.name, self.settings.url.authority());
             warn!(remote_name, url, error, "remote write failed; retrying");
         }
+    }
+
+    /// Records a request whose protocol the engine does not know.
+    pub(super) fn failed_protocol(&self, status: u16) {
+        let problem = match self.settings.protocol {
+            Protocol::V1 => "the engine does not accept remote write 1.0",
+            Protocol::V2 => {
+                "the engine does not confirm remote write 2.0; set protocol to 1.0 if it never does"
+            }
+        };
+        self.failed(&format!("HTTP status {status}: {problem}"));
     }
 
     /// Records how many seconds the engine's clock is ahead of the collector's.

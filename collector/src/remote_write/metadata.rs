@@ -25,7 +25,7 @@ pub fn write_metadata(family: &Family, rules: &Rules, out: &mut Vec<u8>) -> bool
     let Some(name) = family_name(&family.name, kind, rules) else { return false };
     let mut message = Vec::new();
     message.push(TYPE);
-    push_varint(type_number(kind), &mut message);
+    push_varint(type_number(kind).into(), &mut message);
     for (tag, text) in [(NAME, &*name), (HELP, &*family.help), (UNIT, &*family.unit)] {
         if !text.is_empty() {
             message.push(tag);
@@ -58,8 +58,8 @@ fn family_name(name: &str, kind: FamilyKind, rules: &Rules) -> Option<String> {
 }
 
 /// Returns the number of `MetricType` that Prometheus has for this kind after a scrape of the text
-/// format.
-fn type_number(kind: FamilyKind) -> u64 {
+/// format. Both versions of remote write have the same numbers.
+pub(super) fn type_number(kind: FamilyKind) -> u8 {
     match kind {
         FamilyKind::Unknown => 0,
         FamilyKind::Counter | FamilyKind::CounterAsNamed => 1,

@@ -1,4 +1,4 @@
-//! Forwards samples to engines by Prometheus remote write 1.0.
+//! Forwards samples to engines by Prometheus remote write.
 //!
 //! ```text
 //! session ─▶ Forwarder ─▶ Lane ─▶ Sender ─▶ Encoder ─▶ Compressor ─▶ Client ─▶ engine

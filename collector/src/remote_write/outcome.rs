@@ -1,11 +1,12 @@
-//! What the answer to a request of remote write 1.0 means for its samples.
+//! What the answer to a request means for its samples.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleetgauge_common::http_client::HttpError;
-use hyper::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use hyper::header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
 use hyper::{StatusCode, http::HeaderValue};
 
 /// Maximum pause that an engine can demand: a longer outage of the destination would be the
@@ -13,6 +14,10 @@ use hyper::{StatusCode, http::HeaderValue};
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Maximum length of the excerpt of a body, in bytes: a line of the log.
 const MAX_EXCERPT_BYTES: usize = 200;
+
+/// Header of every answer of an engine that has understood a request of remote write 2.0.
+const SAMPLES_WRITTEN: HeaderName =
+    HeaderName::from_static("x-prometheus-remote-write-samples-written");
 
 /// What happened to the samples of a request, and what to do with them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +33,12 @@ pub(crate) enum Outcome {
     },
     /// The request is too large (413): split it.
     TooLarge,
-    /// The engine does not know the compression or the protocol (415).
-    Unsupported,
+    /// The engine does not know the compression or the protocol: 415, or an answer to remote write
+    /// 2.0 that does not confirm that it was understood.
+    Unsupported {
+        /// HTTP status.
+        status: u16,
+    },
     /// Send the same samples again.
     RetryLater {
         /// Pause that the engine demands, at most [`MAX_RETRY_AFTER`].
@@ -108,8 +117,8 @@ impl Outcome {
             // Engines answer 200 or 204, which mean the same.
             Self::Accepted => "2xx".into(),
             Self::TooLarge => "413".into(),
-            Self::Unsupported => "415".into(),
-            Self::Rejected { status, .. }
+            Self::Unsupported { status }
+            | Self::Rejected { status, .. }
             | Self::Failed { status, .. }
             | Self::RetryLater { why: RetryReason::Status { status, .. }, .. } => {
                 status.to_string().into()
@@ -130,13 +139,42 @@ impl Outcome {
             200..=299 => Self::Accepted,
             status @ (400 | 409) => Self::Rejected { status, excerpt: excerpt() },
             413 => Self::TooLarge,
-            415 => Self::Unsupported,
+            status @ 415 => Self::Unsupported { status },
             status @ (408 | 429 | 500..=599) => {
                 let why = RetryReason::Status { status, excerpt: excerpt() };
                 Self::RetryLater { after: retry_after(headers, now), why }
             }
             status @ 300..=399 => Self::Failed { status, excerpt: redirect(headers) },
             status => Self::Failed { status, excerpt: excerpt() },
+        }
+    }
+}
+
+/// What the answers of an engine say about its knowledge of remote write 2.0.
+#[derive(Debug, Default)]
+pub(super) struct Confirmation {
+    /// Whether it has confirmed a request.
+    is_known: AtomicBool,
+}
+
+impl Confirmation {
+    /// Returns what an answer to a request of remote write 2.0 means. An engine that only knows 1.0
+    /// may find an empty request, and accept it.
+    pub(super) fn check(
+        &self,
+        outcome: Outcome,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Outcome {
+        let is_confirmed = headers.contains_key(SAMPLES_WRITTEN);
+        let is_known = self.is_known.fetch_or(is_confirmed, Ordering::Relaxed) || is_confirmed;
+        match outcome {
+            Outcome::Accepted if !is_confirmed => Outcome::Unsupported { status: status.as_u16() },
+            // It may refuse the protocol, and not the samples.
+            Outcome::Rejected { status: status @ 400, .. } if !is_known => {
+                Outcome::Unsupported { status }
+            }
+            other => other,
         }
     }
 }

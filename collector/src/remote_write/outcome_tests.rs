@@ -25,7 +25,7 @@ fn every_status_has_its_outcome() {
             200..=299 => Outcome::Accepted,
             400 | 409 => Outcome::Rejected { status, excerpt: excerpt() },
             413 => Outcome::TooLarge,
-            415 => Outcome::Unsupported,
+            415 => Outcome::Unsupported { status },
             408 | 429 | 500..=599 => {
                 let why = RetryReason::Status { status, excerpt: excerpt() };
                 Outcome::RetryLater { after: None, why }

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::metadata_sender;
 use super::sender::Sender;
+use crate::config::Protocol;
 use crate::state::CollectorState;
 
 /// Interval at which the gauges of the queues are updated, and agents that do not return are marked
@@ -37,8 +38,11 @@ impl RemoteWriteTasks {
                 let sender = Sender::new(collector, destination, index, &tasks.abort);
                 tasks.senders.spawn(sender.run(lane));
             }
-            let (collector, destination) = (Arc::clone(collector), Arc::clone(destination));
-            tasks.others.spawn(metadata_sender::run(collector, destination));
+            // Series of remote write 2.0 have their metadata.
+            if destination.settings.protocol == Protocol::V1 {
+                let (collector, destination) = (Arc::clone(collector), Arc::clone(destination));
+                tasks.others.spawn(metadata_sender::run(collector, destination));
+            }
         }
         tasks.others.spawn(tick(Arc::clone(collector)));
         tasks.others.spawn(wake_replays(Arc::clone(collector)));

@@ -82,8 +82,11 @@ impl Sender {
     ) -> Self {
         Self {
             collector: Arc::clone(collector),
-            client: Client::new(&destination.settings),
-            encoder: Encoder::new(Arc::clone(&destination.settings.rules)),
+            client: Client::new(&destination.settings).sharing(&destination.confirmation),
+            encoder: Encoder::with_protocol(
+                Arc::clone(&destination.settings.rules),
+                destination.settings.protocol,
+            ),
             destination: Arc::clone(destination),
             index,
             compressor: Compressor::new(),
@@ -135,12 +138,9 @@ impl Sender {
     }
 
     /// Whether the engine refuses every series of a refused part, if that is one entry: it tries
-    /// two. Prometheus refuses a report that it has already, if it has a newer one. Markers of an agent
-    /// are refused together too, if it has newer samples from elsewhere.
+    /// two. Prometheus refuses a report that it has already, if it has a newer one. Markers of an
+    /// agent are refused together too, if it has newer samples from elsewhere.
     async fn is_refused_throughout(&mut self, batch: &Batch, part: &Part) -> bool {
-        if batch.is_markers() && part.entries.len() == 1 {
-            return true;
-        }
         let Some(ends) = part.ends(batch) else { return false };
         for end in ends {
             let (answer, sent) = self.send(batch, &end).await;
@@ -208,6 +208,7 @@ impl Sender {
                 }
             };
         }
+        self.encoder.finish(&mut self.body);
         encoded
     }
 
@@ -251,12 +252,12 @@ impl Sender {
                 Next::Done(Answer::Refused { status, excerpt })
             }
             Outcome::TooLarge => Next::Done(Answer::TooLarge),
-            Outcome::Unsupported if compression.falls_back(used, true) => {
+            Outcome::Unsupported { .. } if compression.falls_back(used, true) => {
                 compression.zstd_refused();
                 Next::Again
             }
-            Outcome::Unsupported => {
-                destination.failed("HTTP status 415: the engine accepts no remote write 1.0");
+            Outcome::Unsupported { status } => {
+                destination.failed_protocol(status);
                 Next::Wait(Backoff::after_failure())
             }
             Outcome::RetryLater { after, why } => {

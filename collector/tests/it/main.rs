@@ -8,6 +8,7 @@ mod bounds;
 mod command;
 mod conflicts;
 mod discovery;
+mod drain;
 mod faults;
 mod hostile;
 mod log;

@@ -68,6 +68,7 @@ pub const AGENT: &[&str] = &[
     "interval",
     "log_size",
     "log_age",
+    "log_file",
     "metrics",
     "labels",
     "scrape",

@@ -4,6 +4,7 @@
 //! them. A child exits when its parent does, because its standard input is closed.
 
 pub mod collector;
+pub mod prometheus;
 pub mod worker;
 
 use std::net::SocketAddr;

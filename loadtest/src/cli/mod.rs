@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod forward_args;
 mod help_headings;
 pub mod host_args;
 pub mod scenario_args;
@@ -8,7 +9,7 @@ pub mod value_parsers;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use fleetgauge_collector::config::Flags;
 
 use crate::fault::Fault;
@@ -76,6 +77,9 @@ pub enum Command {
     /// Run this host's agent until standard input ends
     #[command(hide = true)]
     Agent(AgentArgs),
+    /// Run a Prometheus until standard input ends: print its address
+    #[command(hide = true)]
+    Prometheus,
 }
 
 /// Settings of a run.
@@ -230,6 +234,16 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1234")]
     #[arg(value_parser = parse::own_loopback)]
     pub http: SocketAddr,
+    /// Also run ENGINE, which must be installed, and forward all samples to it
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    pub engine: Option<DemoEngine>,
+}
+
+/// Engines that the demo can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoEngine {
+    /// Prometheus, as the program `prometheus`
+    Prometheus,
 }
 
 /// Settings of the real agent in the demo.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::check_agents;
+use super::forward_args::ForwardArgs;
 use super::help_headings::{BOUNDS, COLLECTORS, FLEET, SCENARIO};
 use super::host_args::HostArgs;
 use super::value_parsers as parse;
@@ -51,6 +52,12 @@ pub enum Scenario {
     ///
     /// Example: fleetgauge-loadtest hostile --agents 5000 --rate 1000/s
     Hostile(HostileArgs),
+    /// Forward to an engine while things fail; no sample may be lost
+    ///
+    /// The engine is part of the test and compares every sample with what the agents reported.
+    ///
+    /// Example: fleetgauge-loadtest forward --agents 200 --faults engine-away,collector-killed
+    Forward(ForwardArgs),
 }
 
 impl Scenario {
@@ -65,6 +72,7 @@ impl Scenario {
         match self {
             Self::Deaths(args) => args.check(),
             Self::Hostile(args) => args.check(),
+            Self::Forward(args) => args.check(),
             Self::Clones(args) if args.fleet.agents < 2 => {
                 Err("--agents must be at least 2: one to clone and one to reboot".into())
             }
@@ -78,6 +86,7 @@ impl Scenario {
             Self::Storm(args) => args.collectors,
             Self::Scrape(args) => args.collectors,
             Self::Soak(args) => args.collectors,
+            Self::Forward(args) => args.collectors,
             Self::Deaths(_) | Self::Clones(_) | Self::Hostile(_) => 1,
         }
     }
@@ -97,6 +106,7 @@ impl Scenario {
             Self::Scrape(args) => &args.fleet,
             Self::Soak(args) => &args.fleet,
             Self::Hostile(args) => &args.fleet,
+            Self::Forward(args) => &args.fleet,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The demo: runs a collector, the agent of this host and a simulated fleet until Ctrl-C.
 
 mod console;
+mod history;
 mod host_agent;
 mod random_walk;
 
@@ -24,6 +25,7 @@ use crate::plan::{CollectorEndpoint, LATE, Plan, TargetCollectors};
 use crate::preflight;
 use crate::worker_protocol::{BackoffPolicy, Command, Event, WorkerConfig};
 use console::print;
+use history::History;
 use host_agent::{HostAgent, RESTART_DELAY};
 use random_walk::RandomWalkFleet;
 
@@ -35,14 +37,20 @@ const RAMP: f64 = 200.0;
 /// Runs the demo until Ctrl-C.
 ///
 /// # Errors
-/// If the machine is too small, or no port is free.
+/// If the machine is too small, no port is free, or the engine is not installed.
 pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     file_limit::raise().context("cannot raise the limit on open files")?;
     preflight::check(&plan(args))?;
+    let history = match args.engine {
+        Some(engine) => Some(History::start(engine).await?),
+        None => None,
+    };
+    let remote_write = history.as_ref().map_or(Ok(Vec::new()), History::destination)?;
     let config = Config {
         listen: vec![args.listen],
         http: args.http,
         classic: args.classic,
+        remote_write,
         ..Config::default()
     };
     let mut notes = String::new();
@@ -63,7 +71,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     tokio::select! {
         shown = async {
             let agent = HostAgent::start(agents, args.classic, &bar)?;
-            print(&bar, &format!("{notes}{}", welcome(args, http, &agent)));
+            print(&bar, &format!("{notes}{}", welcome(args, http, history.as_ref(), &agent)));
             tokio::join!(agent.keep_running(), show_status(&bar, &mut events));
             anyhow::Ok(())
         } => shown?,
@@ -74,7 +82,11 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     while events.recv().await.is_some_and(|event| !matches!(event, Event::Finished { .. })) {}
     fleet.stop();
     let _ = stop.send(());
-    Ok(collector.await??)
+    collector.await??;
+    if let Some(history) = history {
+        history.stop().await;
+    }
+    Ok(())
 }
 
 fn plan(args: &DemoArgs) -> Plan {
@@ -92,6 +104,7 @@ fn plan(args: &DemoArgs) -> Plan {
         late: LATE,
         tolerance: Duration::ZERO,
         tls: false,
+        keeps_log: false,
     }
 }
 
@@ -107,7 +120,12 @@ fn listen(mut config: Config, notes: &mut String) -> anyhow::Result<(Config, Lis
     Ok((config, listeners))
 }
 
-fn welcome(args: &DemoArgs, http: SocketAddr, agent: &HostAgent<'_>) -> String {
+fn welcome(
+    args: &DemoArgs,
+    http: SocketAddr,
+    history: Option<&History>,
+    agent: &HostAgent<'_>,
+) -> String {
     let page = format!("http://{http}/metrics");
     let cpu = if args.classic { "cpu" } else { "host_cpu_usage_ratio" };
     let (host, count) = (&agent.id, args.agents);
@@ -119,6 +137,9 @@ fn welcome(args: &DemoArgs, http: SocketAddr, agent: &HostAgent<'_>) -> String {
             format!("         {page}/agents/{host}     what node_exporter shows of this host\n")
         }
     };
+    let history = history.map_or_else(String::new, |history| {
+        format!("         {}     history\n", history.graph(cpu))
+    });
     format!(
         "
   This host ({host}) and {count} simulated hosts report to a collector.
@@ -126,7 +147,7 @@ fn welcome(args: &DemoArgs, http: SocketAddr, agent: &HostAgent<'_>) -> String {
   open   {page}          all series
          {page}/agents   series of the agents
          {page}/self     the collector's own metrics
-{node}  try    curl -s {page} | grep '^{cpu}{{'
+{node}{history}  try    curl -s {page} | grep '^{cpu}{{'
   kill   kill -9 {pid}
          curl -s {page} | grep -c '\"{host}\"'      gone at the next scrape; back after {delay} s
   stop   Ctrl-C
@@ -158,6 +179,7 @@ fn simulate(
         late_ms: u32::MAX,
         tolerance_ms: 0,
         tls: None,
+        keeps_log: false,
         backoff: BackoffPolicy::Quick,
     };
     let set = if args.classic { MetricSet::Classic } else { MetricSet::Basic };

@@ -49,11 +49,11 @@ impl FleetModel for RandomWalkFleet {
         self.catalogs.clone()
     }
 
-    fn write_values(&mut self, agent: u32, _sequence: u64, is_first: bool, out: &mut ReportValues) {
+    fn write_values(&mut self, agent: u32, _: u64, before: Option<u64>, out: &mut ReportValues) {
         let host = &mut self.hosts[agent as usize];
         let values = host.values();
-        let before = std::mem::replace(&mut host.reported, values);
-        out.set_single_row((!is_first).then_some(&before[..]), &values);
+        let reported = std::mem::replace(&mut host.reported, values);
+        out.set_single_row(before.map(|_| &reported[..]), &values);
     }
 }
 

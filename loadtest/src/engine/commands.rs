@@ -6,6 +6,7 @@ use fleetgauge_proto::message::ByeReason;
 
 use super::page_fetcher::{FetchedPage, PageRequest};
 use super::sim_agent::{SimAgent, Stage};
+use super::sim_log::SimLog;
 use super::{Engine, FleetModel, Ramp};
 use crate::judge::judge;
 use crate::worker_protocol::{
@@ -24,6 +25,9 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 let agents = self.config.agents.count as usize;
                 self.agents.resize_with(agents, SimAgent::default);
                 self.truth.resize(agents);
+                if self.config.keeps_log {
+                    self.logs.resize_with(agents, SimLog::default);
+                }
                 self.ramp = Some(Ramp { began: now, per_second, started: 0 });
             }
             Command::Churn { share_per_second } => {
@@ -51,6 +55,10 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                     engine.dial(index);
                 }
             }),
+            Command::ChooseCollector { agents, collector } => {
+                self.choose_collector(agents, collector);
+            }
+            Command::Account => self.emit_accounts(),
             Command::Flush => self.flush(),
             Command::Finish => self.finish(),
         }
@@ -112,7 +120,11 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         (self.emit)(Event::Finished { stuck });
     }
 
-    fn for_each(&mut self, selector: AgentSelector, mut act: impl FnMut(&mut Self, usize)) {
+    pub(super) fn for_each(
+        &mut self,
+        selector: AgentSelector,
+        mut act: impl FnMut(&mut Self, usize),
+    ) {
         for index in 0..self.agents.len() {
             let chosen = match selector {
                 AgentSelector::All => true,

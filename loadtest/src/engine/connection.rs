@@ -30,7 +30,9 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         agent.stays_away = false;
         agent.attempt = agent.attempt.wrapping_add(1);
         agent.set_since(now);
-        let result = dial(agent_number, self.config.collector).and_then(|mut stream| {
+        let log = self.logs.get_mut(index);
+        let collector = log.and_then(|log| log.collector).unwrap_or(self.config.collector);
+        let result = dial(agent_number, collector).and_then(|mut stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(index), interest)?;
             Ok(stream)
@@ -49,7 +51,13 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         }
         (self.profile.id, self.profile.nonces) = (id, nonces);
         self.profile.labels = self.model.labels(agent_number);
-        self.agents[index].client.start(&self.profile, None, &mut self.out);
+        let client = &mut self.agents[index].client;
+        match self.logs.get_mut(index) {
+            Some(log) => {
+                client.start_with_log(&self.profile, None, log.connecting(), &mut self.out);
+            }
+            None => client.start(&self.profile, None, &mut self.out),
+        }
         self.send(index);
     }
 
@@ -69,6 +77,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             if let Some(report) = report {
                 self.report_written(index, report);
             }
+            self.replay(index);
         }
     }
 
@@ -164,6 +173,12 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
 
     /// Closes the connection of an agent, if it has one.
     pub(super) fn close(&mut self, index: usize) {
+        self.close_after(index, false);
+    }
+
+    /// Closes the connection of an agent, if it has one. `is_clean`: what was written on it reaches
+    /// the collector.
+    pub(super) fn close_after(&mut self, index: usize, is_clean: bool) {
         self.abandon_pings(index);
         let agent = &mut self.agents[index];
         agent.cold = None;
@@ -177,6 +192,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             let now = self.truth.now();
             self.truth.history(index).gone(now);
             self.sample.present -= 1;
+            self.end_log_session(index, is_clean);
         }
     }
 

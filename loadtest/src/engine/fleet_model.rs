@@ -22,9 +22,16 @@ pub trait FleetModel: Send {
     fn catalogs(&self) -> Catalogs;
 
     /// Writes the report with this sequence number: its values, those of the report before it, and
-    /// the changes of rows. The first report of a session adds all rows, and the values before it
-    /// are absent, like those of added rows.
-    fn write_values(&mut self, agent: u32, sequence: u64, is_first: bool, out: &mut ReportValues);
+    /// the changes of rows. `before` is the sequence number of the report before it on its stream.
+    /// The first report, with `None`, adds all rows, and the values before it are absent, like
+    /// those of added rows.
+    fn write_values(
+        &mut self,
+        agent: u32,
+        sequence: u64,
+        before: Option<u64>,
+        out: &mut ReportValues,
+    );
 }
 
 /// The contents of one report. The agents of an engine share the buffers.
@@ -131,8 +138,14 @@ impl FleetModel for TracedFleet {
         self.catalogs.clone()
     }
 
-    fn write_values(&mut self, agent: u32, sequence: u64, is_first: bool, out: &mut ReportValues) {
-        let before = (!is_first).then(|| self.values(agent, sequence - 1));
+    fn write_values(
+        &mut self,
+        agent: u32,
+        sequence: u64,
+        before: Option<u64>,
+        out: &mut ReportValues,
+    ) {
+        let before = before.map(|before| self.values(agent, before));
         out.set_single_row(
             before.as_ref().map(|before| &before[..]),
             &self.values(agent, sequence),

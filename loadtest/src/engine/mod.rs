@@ -7,11 +7,13 @@
 mod commands;
 mod connection;
 mod fleet_model;
+mod logs;
 mod node_fleet;
 mod page_fetcher;
 mod pings;
 mod session;
 mod sim_agent;
+mod sim_log;
 mod timer_queue;
 mod tls;
 
@@ -31,6 +33,7 @@ pub use node_fleet::NodeFleet;
 use page_fetcher::{FetchedPage, JUDGE_DELAY, PageFetcher};
 use pings::Flush;
 use sim_agent::SimAgent;
+use sim_log::SimLog;
 use timer_queue::{Action, TimerQueue};
 use tls::TlsClients;
 
@@ -98,6 +101,8 @@ pub struct Engine<M, E> {
     inputs: mpsc::Receiver<Input>,
     page_fetcher: PageFetcher,
     agents: Vec<SimAgent>,
+    /// Logs of the agents; none if they keep none.
+    logs: Vec<SimLog>,
     truth: GroundTruth,
     timers: TimerQueue,
     /// Backoff of each agent whose last attempt failed, with
@@ -166,6 +171,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             poll,
             inputs,
             agents: Vec::new(),
+            logs: Vec::new(),
             truth,
             timers: TimerQueue::default(),
             backoffs: HashMap::new(),
@@ -284,7 +290,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
 
     fn emit_sample(&mut self) {
         let counts = std::mem::take(&mut self.sample.counts);
-        let sample = WorkerSample { counts, ..self.sample };
+        let sample = WorkerSample { counts, behind: self.behind(), ..self.sample };
         (self.emit)(Event::Sample(Box::new(sample)));
     }
 

@@ -94,9 +94,14 @@ impl FleetModel for NodeFleet {
         self.catalogs.clone()
     }
 
-    fn write_values(&mut self, agent: u32, sequence: u64, is_first: bool, out: &mut ReportValues) {
+    fn write_values(
+        &mut self,
+        agent: u32,
+        sequence: u64,
+        before: Option<u64>,
+        out: &mut ReportValues,
+    ) {
         let host = self.traced.encoded_agent(agent);
-        let before = (!is_first).then(|| sequence - 1);
         out.clear();
         for table in 0..TABLES.len() {
             self.write_table(host, table, before, sequence, out);
@@ -141,6 +146,7 @@ mod tests {
             tolerance_ms: 0,
             backoff: BackoffPolicy::Quick,
             tls: None,
+            keeps_log: false,
         }
     }
 
@@ -190,7 +196,8 @@ mod tests {
         fn report(&mut self) -> Vec<u8> {
             let (mut report, mut out) = (ReportValues::default(), Vec::new());
             let (sequence, is_first) = (self.client.sequence() + 1, self.client.is_new_session());
-            self.fleet.write_values(Self::AGENT, sequence, is_first, &mut report);
+            let before = (!is_first).then(|| sequence - 1);
+            self.fleet.write_values(Self::AGENT, sequence, before, &mut report);
             let update = Update {
                 changes: report.changes(),
                 row_counts: &report.row_counts,

@@ -196,6 +196,7 @@ mod tests {
             tolerance_ms: 0,
             backoff: BackoffPolicy::Quick,
             tls: None,
+            keeps_log: false,
         };
         let model = TracedFleet::new(&config).unwrap();
         let events = Events::default();

@@ -5,15 +5,16 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use fleetgauge_agent::backoff::{Backoff, REJECTED_DELAY};
-use fleetgauge_agent::client::{Event as ClientEvent, Update, code_reason};
+use fleetgauge_agent::client::{Event as ClientEvent, ReportId, Update, code_reason};
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::schedule;
-use fleetgauge_proto::Code;
 use fleetgauge_proto::message::ByeReason;
+use fleetgauge_proto::{Code, stream};
 use socket2::SockRef;
 
 use super::pings::PendingPing;
 use super::sim_agent::{PendingReport, Stage};
+use super::sim_log::SimLog;
 use super::timer_queue::Action;
 use super::{Engine, FleetModel, ReportValues};
 use crate::tally::count;
@@ -38,8 +39,17 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 Ok(Some(ClientEvent::Welcomed { catalogs_sent: Err(error), .. })) => {
                     self.connection_lost(index, error.reason());
                 }
-                Ok(Some(ClientEvent::Welcomed { interval, .. })) => {
-                    self.on_welcome(index, interval)
+                Ok(Some(ClientEvent::Welcomed { interval, unix_ms, has_log, .. })) => {
+                    self.begin_log(index, unix_ms, has_log);
+                    self.on_welcome(index, interval);
+                }
+                Ok(Some(ClientEvent::Acknowledged { sequence, .. })) => {
+                    if let Some(log) = self.logs.get_mut(index) {
+                        log.acknowledge(sequence);
+                    }
+                }
+                Ok(Some(ClientEvent::Resend { first, reports })) => {
+                    self.on_resend(index, first, reports);
                 }
                 Ok(Some(ClientEvent::Pong { token })) => self.on_pong(index, token),
                 Ok(Some(ClientEvent::Drain { delay, .. })) => {
@@ -50,7 +60,6 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                     self.connection_failed(index, code_reason(code), Some(retry_after));
                 }
                 // Only of an agent that keeps a log.
-                Ok(Some(ClientEvent::Acknowledged { .. } | ClientEvent::Resend { .. })) => {}
                 Err(error) => self.connection_lost(index, error.reason()),
             }
         }
@@ -64,7 +73,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let history = self.truth.history(index);
         let away = history.gone_at().map(|gone| now.saturating_sub(gone));
         let agent = &mut self.agents[index];
-        history.session_began(agent.client.sequence() + 1);
+        let next = self.logs.get(index).map(SimLog::next_sequence);
+        history.session_began(next.unwrap_or(agent.client.sequence() + 1));
         let tally = &mut self.sample.counts;
         tally.welcomed += 1;
         let requested = Duration::from_millis(self.config.interval_ms.into());
@@ -96,14 +106,29 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             return;
         }
         let own_lag = woke.saturating_sub(due.max(agent.since()));
-        let sequence = agent.client.sequence() + 1;
         let is_first = agent.client.is_new_session();
-        self.model.write_values(agent_number, sequence, is_first, &mut self.report_values);
+        let logged = match self.logs.get_mut(index).map(|log| log.sample(woke)) {
+            Some(None) => return,
+            Some(sampled) => sampled,
+            None => None,
+        };
+        let sequence = logged.map_or(agent.client.sequence() + 1, |(sequence, _)| sequence);
+        let before = (!is_first).then(|| sequence - 1);
+        self.model.write_values(agent_number, sequence, before, &mut self.report_values);
         let changes = self.report_values.changes();
         let ReportValues { row_counts, before, values, .. } = &self.report_values;
         let update = Update { changes, row_counts, before, values, sampled: woke };
         self.truth.sending(index, sequence, woke);
-        let result = agent.client.report(&self.profile, update, &mut self.encoder, &mut self.out);
+        let (encoder, out) = (&mut self.encoder, &mut self.out);
+        let result = match logged {
+            Some((sequence, unix_ms)) => {
+                self.logs[index].sending(sequence);
+                let id = ReportId { stream: stream::LIVE, sequence, unix_ms };
+                let catalogs = &self.profile.catalogs;
+                agent.client.report_as(id, catalogs, update, encoder, out)
+            }
+            None => agent.client.report(&self.profile, update, encoder, out).map(drop),
+        };
         if let Err(error) = result {
             return self.connection_lost(index, error.reason());
         }
@@ -122,6 +147,9 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
     pub(super) fn report_written(&mut self, index: usize, report: PendingReport) {
         let now = self.truth.now();
         self.truth.history(index).written(now);
+        if let Some(log) = self.logs.get_mut(index) {
+            log.written();
+        }
         self.tally().written(now.saturating_sub(report.due), report.own_lag);
         let interval = self.agents[index].interval();
         let next = if report.on_grid {
@@ -139,11 +167,17 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 self.emit_sample();
             }
         }
+        self.replay(index);
     }
 
     /// First tick of an agent's schedule after `moment`. The schedule starts with the test; its
     /// phase follows from the agent id, as in the real agent.
-    fn next_tick_after(&self, index: usize, moment: Duration, interval: Duration) -> Duration {
+    pub(super) fn next_tick_after(
+        &self,
+        index: usize,
+        moment: Duration,
+        interval: Duration,
+    ) -> Duration {
         let phase = schedule::phase(&self.model.id(self.agent_number(index)), interval);
         let Some(past) = moment.checked_sub(phase) else { return phase };
         let ticks = past.as_nanos() / interval.as_nanos().max(1) + 1;
@@ -235,6 +269,11 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         if in_session {
             self.truth.history(index).leaving(now, kind == DisconnectKind::Freeze);
         }
+        if after == AfterDisconnect::StayAway
+            && let Some(log) = self.logs.get_mut(index)
+        {
+            log.leaving();
+        }
         let mut sent = true;
         match kind {
             DisconnectKind::Freeze => {
@@ -256,7 +295,9 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
             let tally = self.tally();
             *(if kind == DisconnectKind::Bye { &mut tally.byes } else { &mut tally.resets }) += 1;
         }
-        self.close(index);
+        let is_orderly = matches!(kind, DisconnectKind::Bye | DisconnectKind::Fin);
+        let is_clean = is_orderly && sent && !self.agents[index].has_unwritten();
+        self.close_after(index, is_clean);
         self.schedule_return(index, after);
         sent
     }

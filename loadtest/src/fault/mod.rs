@@ -4,6 +4,7 @@
 mod agents;
 #[cfg(unix)]
 pub mod freezer;
+pub mod judge_fault;
 mod pages;
 
 use std::net::SocketAddr;

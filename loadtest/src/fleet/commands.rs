@@ -6,6 +6,7 @@ use anyhow::bail;
 use tokio::time::Instant;
 
 use super::{COMMAND_TIMEOUT, Fleet};
+use crate::agent_account::AgentAccount;
 use crate::scrape::Encoding;
 use crate::worker_protocol::{AfterDisconnect, AgentSelector, Command, DisconnectKind};
 
@@ -60,6 +61,23 @@ impl Fleet {
             bail!("a worker did not report its counts within {} s", COMMAND_TIMEOUT.as_secs());
         }
         Ok(())
+    }
+
+    /// Asks the workers for the ground truth of their agents, which keep logs.
+    ///
+    /// # Errors
+    /// If a worker has exited, or does not answer in time.
+    pub async fn take_accounts(&mut self) -> anyhow::Result<Vec<AgentAccount>> {
+        self.accounts.clear();
+        for state in &mut self.workers {
+            state.pending_commands += 1;
+            state.process.send(&Command::Account).await;
+        }
+        let done = |fleet: &Self| fleet.workers.iter().all(|state| state.pending_commands == 0);
+        if !self.wait_until(Instant::now() + COMMAND_TIMEOUT, done).await? {
+            bail!("a worker did not describe its agents within {} s", COMMAND_TIMEOUT.as_secs());
+        }
+        Ok(std::mem::take(&mut self.accounts))
     }
 
     /// Asks a worker to fetch and judge a page; see [`Self::received_pages`].

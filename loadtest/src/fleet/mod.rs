@@ -12,6 +12,7 @@ use anyhow::bail;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
+use crate::agent_account::AgentAccount;
 use crate::child::collector::CollectorProcess;
 use crate::child::worker::{WorkerMessage, WorkerProcess};
 use crate::judge::finding::Finding;
@@ -60,6 +61,8 @@ pub struct Fleet {
     pub verdict: Verdict,
     /// Results of pages, with their workers, until the caller takes them.
     pub received_pages: Vec<(usize, PageResult)>,
+    /// Ground truth of agents with logs, until the caller takes it.
+    pub accounts: Vec<AgentAccount>,
     /// Progress bar, if one is shown.
     pub progress: Option<Progress>,
 }
@@ -109,6 +112,7 @@ impl Fleet {
             ramp: Tally::default(),
             verdict: Verdict::new(),
             received_pages: Vec::new(),
+            accounts: Vec::new(),
             progress: None,
         })
     }
@@ -206,6 +210,12 @@ impl Fleet {
         self.workers.iter().map(|state| state.last_sample.returning).sum()
     }
 
+    /// Agents with reports that their collector should have acknowledged, as of the last second.
+    #[must_use]
+    pub fn behind(&self) -> u32 {
+        self.workers.iter().map(|state| state.last_sample.behind).sum()
+    }
+
     /// Agents that have reported at least once.
     #[must_use]
     pub fn reporting(&self) -> u32 {
@@ -287,6 +297,7 @@ impl Fleet {
                 self.timeline.record_page(worker, &page);
                 self.received_pages.push((worker, *page));
             }
+            Event::Account(account) => self.accounts.push(*account),
             Event::CommandDone => state.pending_commands = state.pending_commands.saturating_sub(1),
             Event::Finished { stuck } => state.stuck_agents = Some(stuck),
         }

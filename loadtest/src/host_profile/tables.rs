@@ -175,6 +175,13 @@ impl TableSpec {
         (column <= self.modes as usize).then_some(column)
     }
 
+    /// Returns the value of the label [`MODE`] of a column; `None` if it lacks the label.
+    #[must_use]
+    pub fn mode(&self, column: usize) -> Option<String> {
+        let in_modes = self.modes > 0 && self.family_of(column) == 0;
+        in_modes.then(|| format!("{MODE_STEM}{column}"))
+    }
+
     /// Returns the name of a family of the table, as in the catalog.
     fn family_name(&self, family: u32) -> String {
         let unit = if family < self.counters_in_seconds { "seconds" } else { "value" };

@@ -4,6 +4,7 @@
 //! [`tolerances`].
 
 pub mod finding;
+pub mod forwarded;
 pub mod ground_truth;
 mod observed_agents;
 pub mod observed_hosts;

@@ -30,6 +30,10 @@ pub(super) fn about(scenario: &str) -> &'static str {
             "A collector is attacked beside an honest fleet. The fleet must not suffer, and every \
              attack must be rejected."
         }
+        "forward" => {
+            "A fleet's samples are forwarded to an engine while engine, collectors and network \
+             fail. The engine must have every sample exactly, and the end of every series."
+        }
         _ => "A load test of a collector.",
     }
 }

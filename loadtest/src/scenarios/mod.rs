@@ -5,6 +5,7 @@ pub mod clones;
 pub mod death_cause;
 pub mod deaths;
 pub mod failure;
+pub mod forward;
 pub mod hostile;
 mod netns;
 pub mod recovery;
@@ -33,5 +34,6 @@ pub async fn run(scenario: &Scenario) -> anyhow::Result<Results> {
         Scenario::Scrape(args) => scraping::scrape(args).await,
         Scenario::Soak(args) => soak::soak(args).await,
         Scenario::Hostile(args) => hostile::hostile(args).await,
+        Scenario::Forward(args) => forward::forward(args).await,
     }
 }

@@ -1,7 +1,7 @@
 //! The demo starts, shows this host and the simulated ones, and exits with success on Ctrl-C.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,43 @@ fn demo_shows_real_and_simulated_hosts_until_ctrl_c() {
             count(name) == 7 && (!expects_node || count("node_uname_info{") == 1)
         });
         assert!(page.contains("agent=\"web-01.demo\""), "{page}");
-        let pid = rustix::process::Pid::from_child(&demo.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        demo.interrupt();
         assert_eq!(demo.0.wait().unwrap().code(), Some(0));
     }
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs prometheus"]
+fn demo_with_prometheus_has_history_and_ends_it() {
+    let (mut demo, prometheus) = Demo::with_prometheus();
+    until("all agents in Prometheus", || {
+        let count = "GET /api/v1/query?query=count(fleetgauge_agent_up) HTTP/1.0\r\n\r\n";
+        answer(prometheus, count).is_some_and(|answer| answer.contains(",\"7\"]"))
+    });
+    demo.interrupt();
+    assert_eq!(demo.0.wait().unwrap().code(), Some(0));
+    assert!(TcpStream::connect(prometheus).is_err(), "Prometheus still runs");
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs prometheus"]
+fn killed_demo_leaves_no_prometheus() {
+    let (mut demo, prometheus) = Demo::with_prometheus();
+    demo.0.kill().unwrap();
+    until("the end of Prometheus", || TcpStream::connect(prometheus).is_err());
+}
+
+#[test]
+fn demo_without_the_installed_engine_says_how_to_install_it() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_fleetgauge-loadtest"));
+    let empty = tempfile::tempdir().unwrap();
+    let demo = demo.args(["demo", "--engine", "prometheus"]).env("PATH", empty.path());
+    let output = demo.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("apt-get install prometheus"), "{error}");
 }
 
 /// A running demo, killed when the test ends.
@@ -37,6 +70,21 @@ impl Demo {
         let mut demo = Command::new(env!("CARGO_BIN_EXE_fleetgauge-loadtest"));
         demo.args(["demo", "--agents", "6", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
         Self(demo.args(flags).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Starts a demo with an engine. Returns the address of Prometheus.
+    #[cfg(unix)]
+    fn with_prometheus() -> (Self, SocketAddr) {
+        let mut demo = Self::start(&["--engine", "prometheus"]);
+        let mut printed = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let graph = printed.find(|line| line.contains("/graph?g0.expr=host_cpu")).unwrap();
+        (demo, http_address(&graph).unwrap())
+    }
+
+    #[cfg(unix)]
+    fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     }
 }
 
@@ -50,6 +98,26 @@ impl Drop for Demo {
 fn http_address(line: &str) -> Option<SocketAddr> {
     let (_, url) = line.split_once("http://")?;
     url.split_once('/')?.0.parse().ok()
+}
+
+/// Returns the answer to an HTTP request; `None` without a connection.
+#[cfg(unix)]
+fn answer(http: SocketAddr, request: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(http).ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// Waits until the condition holds.
+#[cfg(unix)]
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn wait_for_page(http: SocketAddr, complete: impl Fn(&str) -> bool) -> String {

@@ -5,6 +5,7 @@
 mod demo;
 mod faults;
 mod flags;
+mod forward;
 mod page_independent_faults;
 mod page_proxy;
 #[cfg(target_os = "linux")]

@@ -2,18 +2,20 @@
 //! only existing ones.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
 use fleetgauge_agent::metrics::MetricSet;
+use fleetgauge_collector::config::{DestinationSettings, Flags};
 use fleetgauge_collector::{Config, Listeners};
 use fleetgauge_common::settings::{Kind, Setting, Tables};
 use fleetgauge_proto::Code;
 
 use super::every_kind;
 use super::http;
-use super::programs::{repository, wait_for};
+use super::programs::{free_address, repository, wait_for};
 
 /// Pages for operators. Every metric of the collector that they name must exist.
-const GUIDE: [&str; 13] = [
+const GUIDE: [&str; 14] = [
     "docs/codes.md",
     "docs/collector-metrics.md",
     "docs/http.md",
@@ -25,6 +27,7 @@ const GUIDE: [&str; 13] = [
     "docs/operate.md",
     "docs/own-metrics.md",
     "docs/prometheus.md",
+    "docs/remote-write.md",
     "docs/secure.md",
     "docs/troubleshoot.md",
 ];
@@ -68,7 +71,7 @@ fn own_names(text: &str) -> BTreeSet<&str> {
 /// Runs a collector in this process until all of its counters exist. Returns its own metrics and
 /// those of its roster.
 async fn own_page() -> String {
-    let config = Config { classic: true, ..Config::default() };
+    let config = Config { classic: true, remote_write: unreachable_engine(), ..Config::default() };
     let listeners = Listeners::bind(&config).unwrap();
     let agents = listeners.agent_addresses().unwrap()[0].to_string();
     let address = listeners.http.local_addr().unwrap().to_string();
@@ -79,12 +82,23 @@ async fn own_page() -> String {
         wait_for("an end that was counted", 60, || {
             let page = http::get(&address, "/metrics/self", "").unwrap();
             let roster = http::get(&address, "/metrics/roster", "").unwrap();
-            page.contains("closed_total{").then_some(page + &roster)
+            let is_complete = ["closed_total{", "remote_write_requests_total{"]
+                .iter()
+                .all(|counter| page.contains(counter));
+            is_complete.then_some(page + &roster)
         })
     });
     let page = page.await.unwrap();
     collector.abort();
     page
+}
+
+/// Settings of a destination that refuses connections.
+fn unreachable_engine() -> Vec<DestinationSettings> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "[[remote_write]]\nurl = \"http://{}/\"", free_address()).unwrap();
+    let flags = Flags::default().with("config", file.path().to_str().unwrap());
+    Config::try_new(flags).unwrap().remote_write
 }
 
 /// Names of the families on a page.

@@ -32,6 +32,8 @@ mod programs;
 mod prometheus;
 mod prometheus_tls;
 mod quiet;
+#[cfg(unix)]
+mod remote_write;
 mod reporter;
 mod roster;
 mod row_churn;

@@ -69,6 +69,18 @@ impl Program {
         self.child.id()
     }
 
+    /// Waits until the process has ended by itself. Returns whether it has within `seconds`.
+    pub(crate) fn wait(&mut self, seconds: u64) -> bool {
+        let until = Instant::now() + Duration::from_secs(seconds);
+        while self.child.try_wait().unwrap().is_none() {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        true
+    }
+
     /// Kills the process with SIGKILL, where signals exist.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

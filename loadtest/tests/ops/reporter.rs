@@ -4,9 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use fleetgauge_agent::client::{Baseline, Client, Event};
+use fleetgauge_agent::client::{Baseline, Client, Event, ReportId};
 use fleetgauge_agent::profile::Profile;
 use fleetgauge_agent::tables::Sample;
+use fleetgauge_proto::stream;
 
 /// Maximum time until the collector answers.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,12 +41,27 @@ impl Reporter {
 
     /// Sends a report, and the changes of rows before it. Answers the collector's Pings.
     pub(crate) fn report(&mut self, sample: &Sample) {
-        self.stream.set_nonblocking(true).unwrap();
-        while self.read() {}
-        self.stream.set_nonblocking(false).unwrap();
+        self.answer();
         let (mut out, now) = (Vec::new(), self.begun.elapsed());
         self.baseline.report(&mut self.client, &self.profile, sample, now, &mut out).unwrap();
         self.stream.write_all(&out).unwrap();
+    }
+
+    /// Like [`Self::report`], with this sequence number and time.
+    pub(crate) fn report_at(&mut self, sample: &Sample, sequence: u64, unix_ms: u64) {
+        self.answer();
+        let mut out = Vec::new();
+        let id = ReportId { stream: stream::LIVE, sequence, unix_ms };
+        let (client, catalogs) = (&mut self.client, &self.profile.catalogs);
+        self.baseline.report_as(client, id, catalogs, sample, &mut out).unwrap();
+        self.stream.write_all(&out).unwrap();
+    }
+
+    /// Processes what the collector has sent.
+    fn answer(&mut self) {
+        self.stream.set_nonblocking(true).unwrap();
+        while self.read() {}
+        self.stream.set_nonblocking(false).unwrap();
     }
 
     /// Reads once and processes what came. Returns whether anything did.

@@ -9,6 +9,9 @@ pub struct Acknowledge {
     pub stream: u32,
     /// All reports up to this sequence number are durable.
     pub sequence: u64,
+    /// Time of the collector, in milliseconds since the Unix epoch, so that the agent's clock does
+    /// not drift away from it in a session of months.
+    pub unix_ms: u64,
 }
 
 /// The collector asks for reports of the agent's log.

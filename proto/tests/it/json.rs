@@ -36,9 +36,10 @@ pub(crate) fn to_json(message: &Message<'_>, payload: &[u8]) -> Value {
             ("Reject", fields)
         }
         Message::Bye(m) => ("Bye", json!({"stream": m.stream, "reason": m.reason})),
-        Message::Acknowledge(m) => {
-            ("Acknowledge", json!({"stream": m.stream, "sequence": m.sequence}))
-        }
+        Message::Acknowledge(m) => (
+            "Acknowledge",
+            json!({"stream": m.stream, "sequence": m.sequence, "unix_ms": m.unix_ms}),
+        ),
         Message::Resend(m) => {
             let fields = json!({"stream": m.stream, "first": m.first, "reports": m.reports});
             ("Resend", fields)

@@ -67,7 +67,7 @@ mirror! {
     struct Drain { delay_ms: u32, target: Option<String> }
     struct Reject { stream: u32, code: u16, text: String, retry_after_ms: Option<u32> }
     struct Bye { stream: u32, reason: u8 }
-    struct Acknowledge { stream: u32, sequence: u64 }
+    struct Acknowledge { stream: u32, sequence: u64, unix_ms: u64 }
     struct Resend { stream: u32, first: u64, reports: u32 }
 }
 
@@ -241,8 +241,12 @@ impl Owned {
             Self::Bye(Bye { stream, reason }) => {
                 Message::Bye(message::Bye { stream: *stream, reason: *reason })
             }
-            Self::Acknowledge(Acknowledge { stream, sequence }) => {
-                Message::Acknowledge(message::Acknowledge { stream: *stream, sequence: *sequence })
+            Self::Acknowledge(Acknowledge { stream, sequence, unix_ms }) => {
+                Message::Acknowledge(message::Acknowledge {
+                    stream: *stream,
+                    sequence: *sequence,
+                    unix_ms: *unix_ms,
+                })
             }
             Self::Resend(Resend { stream, first, reports }) => Message::Resend(message::Resend {
                 stream: *stream,

@@ -178,7 +178,9 @@ pub(crate) fn message() -> impl Strategy<Value = Owned> {
             .prop_map(|(delay_ms, target)| Owned::Drain(Drain { delay_ms, target })),
         reject.prop_map(Owned::Reject),
         any::<u8>().prop_map(|reason| Owned::Bye(Bye { stream: 0, reason })),
-        number().prop_map(|sequence| Owned::Acknowledge(Acknowledge { stream: 1, sequence })),
+        (number(), number()).prop_map(|(sequence, unix_ms)| {
+            Owned::Acknowledge(Acknowledge { stream: 1, sequence, unix_ms })
+        }),
         (number(), small()).prop_map(|(first, reports)| Owned::Resend(Resend {
             stream: 1,
             first,

@@ -1,4 +1,5 @@
 mod files;
+mod rights;
 
 use std::io::Write;
 use std::path::Path;
@@ -371,29 +372,4 @@ fn debug_output_has_no_secrets() {
         AuthPolicy { readers: Some(readers()), ..policy(&entry("a", &["hunter2hunter2"], "")) };
     let shown = format!("{policy:?} {:?}", Secret(b"hunter2hunter2"));
     assert!(!shown.contains("hunter2") && !shown.contains(&hash[7..]), "{shown}");
-}
-
-#[test]
-fn may_forget_is_read_from_the_users_own_entry() {
-    let entry = |user: &str, token: &str, more: &str| {
-        entry("x", &[token], more).replace("agent = \"x\"", &format!("user = {user:?}"))
-    };
-    let may = "may_forget = true";
-    let entries = [
-        entry("prometheus", "shared", ""),
-        entry("ops", "shared", may),
-        entry("admin", "own", may),
-        entry("guest", "g", "may_forget = false"),
-    ];
-    let readers = Readers::read(file(&entries.concat()).path()).unwrap();
-    for (authorization, user, may_forget) in [
-        ("Bearer shared", "prometheus", false),
-        (&basic("ops:shared"), "ops", true),
-        (&basic("prometheus:shared"), "prometheus", false),
-        ("Bearer own", "admin", true),
-        ("Bearer g", "guest", false),
-    ] {
-        let reader = readers.allow(Some(authorization.as_bytes())).unwrap();
-        assert_eq!((&*reader.user, reader.may_forget), (user, may_forget), "{authorization}");
-    }
 }

@@ -30,6 +30,9 @@ pub enum Protocol {
     #[default]
     #[value(name = "1.0")]
     V1,
+    /// Version 2.0, which is experimental
+    #[value(name = "2.0")]
+    V2,
 }
 
 /// Compression of requests.
@@ -103,6 +106,7 @@ pub(super) fn destinations(layers: &mut Layers) -> Vec<DestinationSettings> {
 fn destination(layers: &mut Layers, entry: &Entry) -> Option<DestinationSettings> {
     // Read everything before giving up, to report all errors.
     let (auth, headers) = (auth(layers, entry), headers(layers, entry));
+    let (protocol, compression) = protocol(layers, entry);
     let rules = rules(layers, entry);
     let url = checks::url(entry.text("url")?).ok()?;
     let tls = if url.is_tls() {
@@ -120,8 +124,8 @@ fn destination(layers: &mut Layers, entry: &Entry) -> Option<DestinationSettings
         tls,
         auth: auth?,
         headers,
-        protocol: entry.choice("protocol"),
-        compression: entry.choice("compression"),
+        protocol,
+        compression,
         rules: Arc::new(rules?),
         durable: entry.switch("durable"),
         out_of_order: entry.switch("out_of_order"),
@@ -133,6 +137,20 @@ fn destination(layers: &mut Layers, entry: &Entry) -> Option<DestinationSettings
         max_age: entry.duration("max_age"),
         metadata_interval: entry.duration("metadata_interval"),
     })
+}
+
+/// Returns the version and the compression, which remote write 2.0 does not leave open.
+fn protocol(layers: &mut Layers, entry: &Entry) -> (Protocol, Compression) {
+    let (protocol, compression) = (entry.choice("protocol"), entry.choice("compression"));
+    match (protocol, compression) {
+        (Protocol::V2, Compression::Zstd) => {
+            let problem = "must be auto or snappy: remote write 2.0 has no other compression";
+            layers.reject(entry.error("compression", problem));
+            (protocol, compression)
+        }
+        (Protocol::V2, _) => (protocol, Compression::Snappy),
+        (Protocol::V1, _) => (protocol, compression),
+    }
 }
 
 fn auth(layers: &mut Layers, entry: &Entry) -> Option<HttpAuth> {

@@ -85,6 +85,17 @@ fn every_key_has_an_effect() {
 }
 
 #[test]
+fn remote_write_2_has_snappy_only() {
+    for keys in ["protocol = '2.0'", "protocol = '2.0'\ncompression = 'snappy'"] {
+        let settings = destination(URL, keys).unwrap();
+        let expected = (Protocol::V2, Compression::Snappy);
+        assert_eq!((settings.protocol, settings.compression), expected);
+    }
+    let error = error(URL, "protocol = '2.0'\ncompression = 'zstd'");
+    assert!(error.contains("compression: must be auto or snappy"), "{error}");
+}
+
+#[test]
 fn rules_are_lists_and_tables() {
     let keys = "keep_metrics = ['node_*', 'up']\ndrop_metrics = ['*_bucket']\n\
         drop_labels = ['rack']\n\
@@ -112,7 +123,7 @@ fn invalid_values_are_errors_of_their_key() {
     for (keys, expected) in [
         ("name = ''", "name: must not be empty"),
         ("name = \"a\\nb\"", "name: must not have control characters"),
-        ("protocol = '2.0'", "protocol: must be 1.0"),
+        ("protocol = '3.0'", "protocol: must be 1.0 or 2.0"),
         ("protocol = 1", "protocol: must be a quoted string"),
         ("compression = 'gzip'", "compression: must be auto, snappy or zstd"),
         ("headers = { Authorization = 'hunter2' }", "headers: must not have authorization; set"),

@@ -50,6 +50,8 @@ pub(super) struct Agent {
     pub(super) forwarding: Option<Box<Forwarding>>,
     /// A challenge is pending. The agent's next frame is the answer.
     pub(super) challenged: bool,
+    /// Drain has been sent.
+    pub(super) was_asked_to_leave: bool,
 }
 
 impl Agent {
@@ -106,6 +108,7 @@ impl Agent {
             rate_limits: RateLimits::default(),
             forwarding: Forwarding::new(hello, collector),
             challenged: false,
+            was_asked_to_leave: false,
         })
     }
 

@@ -90,7 +90,7 @@ impl Forwarding {
             self.session.get_or_insert_with(|| forwarder.enter(agent.id(), log, sequence));
         let time = ReportTime { sequence, unix_ms, now_ms: collector.clock.unix_ms() };
         forwarder.report(session, agent, time);
-        self.acknowledge(forwarder, out);
+        self.acknowledge(forwarder, time.now_ms, out);
         self.give_up_stalled(forwarder, handle, now);
         let Some(session) = &self.session else { return };
         if let Some((_, missing)) = session.missing(forwarder)
@@ -102,13 +102,14 @@ impl Forwarding {
     }
 
     /// Acknowledges the reports that engines have taken since the last time.
-    pub(super) fn acknowledge(&mut self, forwarder: &Forwarder, out: &mut Vec<u8>) {
+    pub(super) fn acknowledge(&mut self, forwarder: &Forwarder, unix_ms: u64, out: &mut Vec<u8>) {
         let Some(sequence) = self.session.as_ref().and_then(|own| own.taken(forwarder)) else {
             return;
         };
         if sequence > self.acknowledged && self.log.is_some_and(|first| sequence >= first) {
             self.acknowledged = sequence;
-            send(&Message::Acknowledge(Acknowledge { stream: stream::REPLAY, sequence }), out);
+            let stream = stream::REPLAY;
+            send(&Message::Acknowledge(Acknowledge { stream, sequence, unix_ms }), out);
         }
     }
 

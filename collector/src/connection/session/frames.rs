@@ -116,7 +116,9 @@ impl Session {
             Message::Bye(Bye { reason, .. }) => {
                 // Only in answer to Drain, because the number of agents that the next start awaits
                 // is not limited.
-                let drained = *reason == ByeReason::Drained as u8 && self.collector.draining();
+                let asked = matches!(&self.state, State::Open(agent) if agent.was_asked_to_leave);
+                let was_asked = asked || self.collector.draining();
+                let drained = *reason == ByeReason::Drained as u8 && was_asked;
                 self.end(if drained { CloseReason::Drained } else { CloseReason::Bye });
             }
             // No other message needs an action.

@@ -238,12 +238,18 @@ impl Session {
     }
 
     /// Sends Drain with a delay, after which the agent disconnects. The delays of the agents are
-    /// spread over the first half of the drain timeout.
+    /// spread over the first half of the drain timeout, or over the time that an operator requests.
     fn ask_to_leave(&mut self, out: &mut Vec<u8>) {
         self.acknowledge(out);
-        let span = u32::try_from(millis(self.collector.config.drain) / 2).unwrap_or(u32::MAX);
+        let request = self.collector.drain_request();
+        let at_stop = || u32::try_from(millis(self.collector.config.drain) / 2).unwrap_or(u32::MAX);
+        let span = request.as_ref().map_or_else(at_stop, |request| request.span_ms);
         let delay_ms = stagger(self.handle.session(), span);
-        send(&Message::Drain(Drain { delay_ms, target: None }), out);
+        let target = request.and_then(|request| request.target.as_ref().map(ToString::to_string));
+        if let State::Open(agent) = &mut self.state {
+            agent.was_asked_to_leave = true;
+        }
+        send(&Message::Drain(Drain { delay_ms, target: target.as_deref() }), out);
     }
 
     /// Acknowledges the reports that engines have taken.
@@ -251,7 +257,7 @@ impl Session {
         if let State::Open(agent) = &mut self.state
             && let (Some(own), Some(forwarder)) = (&mut agent.forwarding, &self.collector.forwarder)
         {
-            own.acknowledge(forwarder, out);
+            own.acknowledge(forwarder, self.collector.clock.unix_ms(), out);
         }
     }
 

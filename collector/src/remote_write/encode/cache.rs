@@ -8,6 +8,7 @@ use super::super::rules::{Blocked, Rules};
 use super::builder;
 use super::labels::AgentLabels;
 use super::template::Template;
+use crate::config::Protocol;
 use crate::registry::{CatalogEntry, Layout};
 
 /// Maximum number of templates. A fleet has some catalogs, and some sets of label names.
@@ -69,21 +70,22 @@ impl TemplateCache {
         agent: &AgentLabels,
         metrics: Blocked,
         catalog: Option<&CatalogEntry>,
-    ) -> &Template {
+        protocol: Protocol,
+    ) -> &mut Template {
         let hash = self.hasher.hash_one(agent.names());
         let key = (catalog.map(CatalogEntry::key), hash, metrics);
         let is_same = |known: &CachedTemplate| *known.template.names == *agent.names();
         if !self.templates.get(&key).is_some_and(is_same) {
             let template = match catalog {
-                Some(entry) => builder::of_catalog(rules, labels, agent, metrics, entry),
-                None => builder::of_agent_up(rules, agent, metrics),
+                Some(entry) => builder::of_catalog(rules, labels, agent, metrics, entry, protocol),
+                None => builder::of_agent_up(rules, agent, metrics, protocol),
             };
             self.insert(key, template);
         }
         self.moment += 1;
         let cached = self.templates.entry(key).or_default();
         cached.last_used = self.moment;
-        &cached.template
+        &mut cached.template
     }
 
     /// Adds a template, and evicts the least recently used ones beyond the limits.

@@ -5,9 +5,12 @@
 
 mod builder;
 mod cache;
+mod coding;
+mod fixed;
 mod labels;
 mod presence;
 pub(super) mod protobuf;
+mod symbols;
 mod template;
 mod vanished;
 mod writer;
@@ -19,10 +22,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::rules::Rules;
+use crate::config::Protocol;
 use crate::registry::Layout;
 use cache::TemplateCache;
+use coding::Coding;
 use labels::AgentLabels;
 use protobuf::SampleAt;
+use template::Template;
 use writer::{Markers, Samples, Scratch, Source, Writer};
 
 /// Encodes the samples of a destination.
@@ -32,14 +38,26 @@ pub struct Encoder {
     cache: TemplateCache,
     agent: AgentLabels,
     scratch: Scratch,
+    coding: Coding,
 }
 
 impl Encoder {
-    /// Creates an encoder without templates.
+    /// Creates an encoder of remote write 1.0 without templates.
     #[must_use]
     pub fn new(rules: Arc<Rules>) -> Self {
+        Self::with_protocol(rules, Protocol::V1)
+    }
+
+    /// Creates an encoder without templates.
+    #[must_use]
+    pub fn with_protocol(rules: Arc<Rules>, protocol: Protocol) -> Self {
         let (cache, agent, scratch) = Default::default();
-        Self { rules, cache, agent, scratch }
+        Self { rules, cache, agent, scratch, coding: Coding::new(protocol) }
+    }
+
+    /// Completes a request that has all series since the last call.
+    pub fn finish(&mut self, request: &mut Vec<u8>) {
+        self.coding.finish(request);
     }
 
     /// Appends a sample for each series without absent values whose first value has an index in
@@ -80,27 +98,29 @@ impl Encoder {
         unix_ms: i64,
         out: &mut Vec<u8>,
     ) -> usize {
-        let Self { rules, cache, agent, scratch } = self;
+        let Self { rules, cache, agent, scratch, coding } = self;
         agent.parse(labels);
-        let blocked = cache.blocked_metrics(rules, layout);
+        let (blocked, protocol) = (cache.blocked_metrics(rules, layout), coding.protocol());
         let (sample, cells) = (&SampleAt::new(unix_ms), &cells);
         let mut written = 0;
-        for (entry, tables) in layout.tables() {
-            let template = cache.template(rules, labels, agent, blocked, Some(entry));
-            let (scratch, out) = (&mut *scratch, &mut *out);
-            let mut writer = Writer { template, source, sample, cells, scratch, out, written };
+        let catalogs = layout.tables().map(|(entry, tables)| (Some(&**entry), Some(tables)));
+        let agent_up = rules.agent_up().then_some((None, None));
+        for (entry, tables) in catalogs.chain(agent_up) {
+            let Template { fixed, shape, .. } =
+                cache.template(rules, labels, agent, blocked, entry, protocol);
+            let (scratch, coding, out) = (&mut *scratch, &mut *coding, &mut *out);
+            let mut writer =
+                Writer { shape, fixed, coding, source, sample, cells, scratch, out, written };
             writer.start(agent);
-            for (table, placed) in template.tables.iter().zip(tables) {
-                writer.table(table, placed.rows.map(|rows| rows.rows()), placed.start);
-            }
-            written = writer.written;
-        }
-        if rules.agent_up() {
-            let template = cache.template(rules, labels, agent, blocked, None);
-            let mut writer = Writer { template, source, sample, cells, scratch, out, written };
-            writer.start(agent);
-            for table in &template.tables {
-                writer.table(table, None, layout.cells());
+            match tables {
+                Some(tables) => {
+                    for (table, placed) in shape.tables.iter().zip(tables) {
+                        writer.table(table, placed.rows.map(|rows| rows.rows()), placed.start);
+                    }
+                }
+                None => {
+                    shape.tables.iter().for_each(|up| writer.table(up, None, layout.cells()));
+                }
             }
             written = writer.written;
         }

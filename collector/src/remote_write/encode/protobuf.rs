@@ -3,11 +3,27 @@
 //! - `TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; }`
 //! - `Label { string name = 1; string value = 2; }`
 //! - `Sample { double value = 1; int64 timestamp = 2; }`
+//!
+//! Of 2.0, with the same `Sample`:
+//! - `Request { repeated string symbols = 4; repeated TimeSeries timeseries = 5; }`
+//! - `TimeSeries { repeated uint32 labels_refs = 1; repeated Sample samples = 2; Metadata metadata
+//!   = 5; }`
+//! - `Metadata { MetricType type = 1; uint32 help_ref = 3; uint32 unit_ref = 4; }`
 
-/// Tag of field 1 with a length: `timeseries`, `labels`, the name of a label.
+/// Tag of field 1 with a length: `timeseries`, `labels`, `labels_refs`, the name of a label.
 pub(super) const FIELD_1: u8 = 0x0a;
 /// Tag of field 2 with a length: `samples`, the value of a label.
 const FIELD_2: u8 = 0x12;
+/// Tag of `symbols` of a request of 2.0.
+pub(super) const SYMBOLS: u8 = 0x22;
+/// Tag of `timeseries` of a request of 2.0.
+pub(super) const SERIES: u8 = 0x2a;
+/// Tag of `metadata` of a series of 2.0.
+pub(super) const METADATA: u8 = 0x2a;
+/// Tags of the fields of `Metadata`.
+pub(super) const TYPE: u8 = 0x08;
+pub(super) const HELP: u8 = 0x18;
+pub(super) const UNIT: u8 = 0x20;
 /// Tag of a sample's value, 8 bytes.
 const VALUE: u8 = 0x09;
 /// Tag of a sample's time, a varint.
@@ -36,7 +52,7 @@ pub(in crate::remote_write) fn push_len(len: usize, out: &mut Vec<u8>) {
 }
 
 /// Returns the size of a length as a varint.
-fn len_bytes(len: usize) -> usize {
+pub(super) fn len_bytes(len: usize) -> usize {
     (len.checked_ilog2().unwrap_or(0) / 7 + 1) as usize
 }
 

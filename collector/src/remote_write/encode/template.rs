@@ -6,40 +6,21 @@
 
 use std::ops::Range;
 
-/// A part of [`Template::fixed`].
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Span {
-    start: u32,
-    len: u32,
-}
-
-impl Span {
-    /// Appends bytes to a text and returns their place. A text beyond 4 GiB would have empty
-    /// labels; the limits of catalogs keep it far below.
-    pub(super) fn append(fixed: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let start = fixed.len();
-        write(fixed);
-        let place = u32::try_from(start).ok().zip(u32::try_from(fixed.len() - start).ok());
-        place.map_or_else(Self::default, |(start, len)| Self { start, len })
-    }
-
-    pub(super) fn range(self) -> Range<usize> {
-        let start = self.start as usize;
-        start..start + self.len as usize
-    }
-
-    pub(super) fn len(self) -> usize {
-        self.len as usize
-    }
-}
+use super::fixed::{Fixed, Span};
 
 /// A template.
 #[derive(Debug, Default)]
 pub(super) struct Template {
     /// Names of the agent's labels: [`AgentLabels::names`](super::labels::AgentLabels::names).
     pub(super) names: Box<str>,
-    /// Encoded labels, and encoded names of labels with other values for each agent or row.
-    pub(super) fixed: Box<[u8]>,
+    /// Labels, and names of labels with other values for each agent or row.
+    pub(super) fixed: Fixed,
+    pub(super) shape: Shape,
+}
+
+/// The order in which labels are written.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
     pub(super) agent: Box<[AgentLabel]>,
     pub(super) sequences: Box<[Box<[Piece]>]>,
     /// In the order of the catalog.
@@ -50,9 +31,9 @@ pub(super) struct Template {
 /// A label that is encoded once per entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum AgentLabel {
-    /// A label of the agent: its encoded name, and the index of its value.
+    /// A label of the agent: its name, and the index of its value.
     Own { name: Span, index: usize },
-    /// An external label, encoded.
+    /// An external label.
     External(Span),
 }
 
@@ -63,11 +44,11 @@ pub(super) enum Piece {
     Name,
     /// The bound or quantile.
     Parameter,
-    /// Labels of the column: a part of [`Line::own`].
-    Column { start: u16, end: u16 },
+    /// Labels of the column, in the order of [`Line::own`].
+    Column { start: u8, end: u8 },
     /// Row labels, in the order of [`TableTemplate::rows`].
     Row { start: u8, end: u8 },
-    /// Labels of the agent, in the order of [`Template::agent`].
+    /// Labels of the agent, in the order of [`Shape::agent`].
     Agent { start: u8, end: u8 },
 }
 
@@ -87,7 +68,7 @@ pub(super) struct TableTemplate {
 /// A label of a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RowLabel {
-    /// Its encoded name.
+    /// Its name.
     pub(super) name: Span,
     /// Index of its value in a row.
     pub(super) index: usize,
@@ -100,20 +81,22 @@ pub(super) struct RowLabel {
 pub(super) struct ColumnTemplate {
     pub(super) offset: usize,
     pub(super) width: usize,
-    /// Its lines in [`Template::lines`].
+    /// Its lines in [`Shape::lines`].
     pub(super) lines: Range<usize>,
 }
 
 /// A series of a column in each row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
-    /// Encoded label of the metric name.
+    /// Label of the metric name.
     pub(super) name: Span,
-    /// Encoded labels of the column, sorted.
+    /// Labels of the column, sorted.
     pub(super) own: Span,
-    /// Encoded label of the bound or quantile; empty if the line has none.
+    /// Label of the bound or quantile; empty if the line has none.
     pub(super) parameter: Span,
-    /// Index in [`Template::sequences`].
+    /// Metadata of the family; empty in remote write 1.0.
+    pub(super) metadata: Span,
+    /// Index in [`Shape::sequences`].
     pub(super) sequence: u32,
     /// Index of the value among those of the column; `None` if the value is always 1.
     pub(super) value: Option<u16>,
@@ -125,14 +108,14 @@ impl Template {
         let table = |table: &TableTemplate| {
             size_of_val(&*table.rows) + size_of_val(&*table.columns) + size_of_val(table)
         };
-        let sequences = self.sequences.iter().map(|sequence| size_of_val(&**sequence));
+        let Shape { agent, sequences, tables, lines } = &self.shape;
         size_of::<Self>()
             + self.names.len()
-            + self.fixed.len()
-            + size_of_val(&*self.agent)
-            + size_of_val(&*self.sequences)
-            + sequences.sum::<usize>()
-            + self.tables.iter().map(table).sum::<usize>()
-            + size_of_val(&*self.lines)
+            + self.fixed.bytes()
+            + size_of_val(&**agent)
+            + size_of_val(&**sequences)
+            + sequences.iter().map(|sequence| size_of_val(&**sequence)).sum::<usize>()
+            + tables.iter().map(table).sum::<usize>()
+            + size_of_val(&**lines)
     }
 }

@@ -6,10 +6,12 @@ use fleetgauge_proto::limits::MAX_LABELS;
 use fleetgauge_proto::report::is_absent;
 use fleetgauge_proto::rows::TableRows;
 
+use super::coding::Coding;
+use super::fixed::Fixed;
 use super::labels::AgentLabels;
 use super::presence::CellSet;
-use super::protobuf::{FIELD_1, SampleAt, push_label_value, push_len};
-use super::template::{AgentLabel, Line, Piece, TableTemplate, Template};
+use super::protobuf::SampleAt;
+use super::template::{AgentLabel, Line, Piece, Shape, TableTemplate};
 
 /// The value that marks a series as stale.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -92,7 +94,9 @@ impl Labels {
 
 /// Writes series of one catalog.
 pub(super) struct Writer<'a, S> {
-    pub(super) template: &'a Template,
+    pub(super) shape: &'a Shape,
+    pub(super) fixed: &'a mut Fixed,
+    pub(super) coding: &'a mut Coding,
     pub(super) source: &'a S,
     pub(super) sample: &'a SampleAt,
     /// Indexes of the first values of the series to write.
@@ -107,22 +111,24 @@ impl<S: Source> Writer<'_, S> {
     /// Encodes the labels of the agent. Call it first.
     pub(super) fn start(&mut self, labels: &AgentLabels) {
         let Scratch { agent, agent_bytes, row } = &mut *self.scratch;
-        let fixed = &self.template.fixed;
+        let (fixed, coding) = (&mut *self.fixed, &mut *self.coding);
+        fixed.start(coding);
         agent.clear();
         row.clear();
-        for label in &self.template.agent {
-            match label {
+        for label in &self.shape.agent {
+            match *label {
                 AgentLabel::Own { name, index } => {
-                    push_label_value(&fixed[name.range()], labels.value(*index), &mut agent.bytes);
+                    let name = fixed.encoded(name, coding);
+                    coding.push_label(name, labels.value(index), &mut agent.bytes);
                 }
                 AgentLabel::External(label) => {
-                    agent.bytes.extend_from_slice(&fixed[label.range()]);
+                    agent.bytes.extend_from_slice(fixed.encoded(label, coding));
                 }
             }
             agent.end_label();
         }
         agent_bytes.clear();
-        agent_bytes.extend(self.template.sequences.iter().map(|pieces| {
+        agent_bytes.extend(self.shape.sequences.iter().map(|pieces| {
             let of_agent = pieces.iter().map(|piece| match piece {
                 Piece::Agent { start, end } => agent.get(*start, *end).len(),
                 _ => 0,
@@ -164,9 +170,9 @@ impl<S: Source> Writer<'_, S> {
             if let Some(values) = values.take() {
                 self.start_row(table, values);
             }
-            let template = self.template;
-            for line in &template.lines[column.lines.clone()] {
-                self.line(line, cell);
+            let lines = column.lines.clone().zip(&self.shape.lines[column.lines.clone()]);
+            for (index, line) in lines {
+                self.line(index, line, cell);
             }
             self.written += column.lines.len();
         }
@@ -181,39 +187,48 @@ impl<S: Source> Writer<'_, S> {
         }
         let mut by_index = [""; MAX_LABELS];
         by_index.iter_mut().zip(values).for_each(|(place, value)| *place = value);
-        let fixed = &self.template.fixed;
+        let (fixed, coding) = (&mut *self.fixed, &mut *self.coding);
         for label in &table.rows {
             match by_index.get(label.index).copied().unwrap_or_default() {
                 // A label without a value is none.
                 "" => {
-                    let external = label.external.map(|external| &fixed[external.range()]);
-                    row.bytes.extend_from_slice(external.unwrap_or_default());
+                    let external = label.external.unwrap_or_default();
+                    row.bytes.extend_from_slice(fixed.encoded(external, coding));
                 }
-                value => push_label_value(&fixed[label.name.range()], value, &mut row.bytes),
+                value => {
+                    let name = fixed.encoded(label.name, coding);
+                    coding.push_label(name, value, &mut row.bytes);
+                }
             }
             row.end_label();
         }
     }
 
-    /// Writes a series of the current row. `cell` is the index of the column's first value.
-    fn line(&mut self, line: &Line, cell: usize) {
-        let Template { fixed, sequences, .. } = self.template;
+    /// Writes a series of the current row. `index` is that of the line, `cell` that of the column's
+    /// first value.
+    fn line(&mut self, index: usize, line: &Line, cell: usize) {
         let Scratch { agent, agent_bytes, row } = &*self.scratch;
         let sequence = line.sequence as usize;
-        let own = &fixed[line.own.range()];
-        let labels = line.name.len() + line.parameter.len() + own.len() + row.bytes.len();
-        self.out.push(FIELD_1);
-        push_len(labels + agent_bytes[sequence] + self.sample.bytes(), self.out);
-        for piece in &sequences[sequence] {
+        let mut labels = self.fixed.size(index);
+        if labels == 0 {
+            let own = [line.name, line.parameter, line.own];
+            labels = self.fixed.encode_line(index, own, line.metadata, self.coding);
+        }
+        let fixed = &*self.fixed;
+        let labels = labels + row.bytes.len() + agent_bytes[sequence];
+        let metadata = fixed.get(line.metadata);
+        self.coding.push_head(labels, self.sample.bytes() + metadata.len(), self.out);
+        for piece in &self.shape.sequences[sequence] {
             self.out.extend_from_slice(match *piece {
-                Piece::Name => &fixed[line.name.range()],
-                Piece::Parameter => &fixed[line.parameter.range()],
-                Piece::Column { start, end } => &own[usize::from(start)..usize::from(end)],
+                Piece::Name => fixed.get(line.name),
+                Piece::Parameter => fixed.get(line.parameter),
+                Piece::Column { start, end } => fixed.get(line.own.slice(start, end)),
                 Piece::Row { start, end } => row.get(start, end),
                 Piece::Agent { start, end } => agent.get(start, end),
             });
         }
         let value = self.source.value(line.value.map(|offset| cell + usize::from(offset)));
         self.sample.push(value, self.out);
+        self.out.extend_from_slice(metadata);
     }
 }

@@ -140,7 +140,7 @@ fn collector_frames_from_an_agent_are_rejected() {
         Message::Welcome(welcome),
         Message::Reject(reject),
         Message::Drain(Drain { delay_ms: 0, target: None }),
-        Message::Acknowledge(Acknowledge { stream: 1, sequence: 1 }),
+        Message::Acknowledge(Acknowledge { stream: 1, sequence: 1, unix_ms: 1 }),
         Message::Resend(Resend { stream: 1, first: 1, reports: 1 }),
     ] {
         let bytes = frame(&message);

@@ -243,7 +243,9 @@ fn stopping_collector_drains_agents_and_closes_the_rest() {
     assert_eq!(collector.get("/readyz", &[]).status, 200);
     collector.stop();
     for agent in [&mut obeys, &mut stays] {
-        let Received::Drain { delay_ms } = agent.receive() else { panic!("not asked to leave") };
+        let Received::Drain { delay_ms, .. } = agent.receive() else {
+            panic!("not asked to leave")
+        };
         assert!(u128::from(delay_ms) <= DRAIN.as_millis() / 2);
     }
     assert_eq!(collector.get("/readyz", &[]).status, 503);

@@ -5,6 +5,7 @@ mod refusals;
 mod replays;
 mod samples;
 mod stale_markers;
+mod version_2;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,7 @@ use fleetgauge_proto::Message;
 use fleetgauge_proto::message::Report;
 use fleetgauge_proto::report::EncodedValues;
 use fleetgauge_receiver::{Ledger, Receiver, ReceiverSettings};
+use tempfile::NamedTempFile;
 use tokio::runtime::Runtime;
 
 use crate::support::TEST_TIMEOUT;
@@ -43,19 +45,25 @@ impl Engine {
     }
 
     fn config(&self, keys: &str) -> Config {
-        let table = format!(
-            "[[remote_write]]\nurl = \"{}\"\n{keys}\n{}\n",
-            self.receiver.url(),
-            if keys.contains("name = ") { "" } else { "name = \"engine\"" }
-        );
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), table).unwrap();
+        let file = self.settings(keys);
         let flags = Flags::default()
             .with("listen", "127.0.0.1:0")
             .with("http_listen", "127.0.0.1:0")
             .with("drain_timeout", "0s")
             .with("config", file.path().to_str().unwrap());
         Config::try_new(flags).unwrap()
+    }
+
+    /// Writes a settings file with the table.
+    fn settings(&self, keys: &str) -> NamedTempFile {
+        let table = format!(
+            "[[remote_write]]\nurl = \"{}\"\n{keys}\n{}\n",
+            self.receiver.url(),
+            if keys.contains("name = ") { "" } else { "name = \"engine\"" }
+        );
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), table).unwrap();
+        file
     }
 
     /// Waits until the condition holds.

@@ -109,3 +109,19 @@ fn engine_without_zstd_gets_snappy() {
         assert_eq!(dropped(&collector, "rejected"), 0.0);
     }
 }
+
+/// A series that the engine refuses must not keep the others of its agent alive.
+#[test]
+fn poisoned_series_takes_no_other_marker_with_it() {
+    let engine = Engine::start();
+    engine.receiver.faults().poison(400, |labels| labels.get("__name__") == Some("bad"));
+    let collector = engine.collector("compression = \"snappy\"");
+    let mut agent = Agent::open(collector.agents, &identity("a"), &gauges(&["x", "bad", "y", "z"]));
+    report(&mut agent, start_ms(), &[1.0; 4]);
+    engine.until(|ledger| ledger.samples_total() == 4);
+    drop(agent);
+    engine.until(|ledger| ledger.markers_total() == 4);
+    for name in ["x", "y", "z", "fleetgauge_agent_up"] {
+        assert!(!engine.receiver.ledger().is_live(&series(name, "a")), "{name}");
+    }
+}

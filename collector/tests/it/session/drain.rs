@@ -6,8 +6,12 @@ use super::reporting;
 use crate::support::agent::identity;
 use crate::support::collector::config;
 use crate::support::driven::{Rig, Sent};
-use crate::support::frames::gauges;
+use crate::support::frames::{frame, gauges};
+use fleetgauge_collector::peers::close_reason::CloseReason;
 use fleetgauge_collector::peers::handle::Signal;
+use fleetgauge_collector::roster::PresenceSnapshot;
+use fleetgauge_proto::Message;
+use fleetgauge_proto::message::{Bye, ByeReason};
 
 /// Returns the sorted delays, in milliseconds, that a stopping collector with a drain time of 20 s
 /// sends to `agents` agents.
@@ -46,4 +50,17 @@ fn many_agents_leave_at_an_even_rate() {
         let leave = delays.iter().filter(|delay| during.contains(*delay)).count();
         assert!((97..=103).contains(&leave), "{leave} in second {second}");
     }
+}
+
+#[test]
+fn bye_after_a_drain_counts_as_drained_while_the_collector_runs() {
+    let rig = Rig::new(config());
+    let mut agent = reporting(&rig, &identity("a"), &gauges(&["load"]));
+    agent.session.handle().raise(Signal::Drain);
+    agent.ticks(&rig);
+    let reason = ByeReason::Drained as u8;
+    agent.receives(&rig, &frame(&Message::Bye(Bye { stream: 0, reason })));
+    assert_eq!(agent.close_reason(), Some(CloseReason::Drained));
+    let saved = PresenceSnapshot::to_save(&rig.collector.registry, &rig.collector.roster);
+    assert!(saved.connected.is_empty(), "not awaited after a restart: {saved:?}");
 }

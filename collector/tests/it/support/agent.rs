@@ -26,6 +26,7 @@ pub(crate) enum Received {
     Pong(u64),
     Drain {
         delay_ms: u32,
+        target: Option<String>,
     },
     /// The collector closed the stream.
     Closed,
@@ -204,7 +205,9 @@ impl<S: Read + Write> Agent<S> {
             },
             Message::Ping(m) => Received::Ping(m.token),
             Message::Pong(m) => Received::Pong(m.token),
-            Message::Drain(m) => Received::Drain { delay_ms: m.delay_ms },
+            Message::Drain(m) => {
+                Received::Drain { delay_ms: m.delay_ms, target: m.target.map(str::to_owned) }
+            }
             other => panic!("unexpected from a collector: {other:?}"),
         }
     }

@@ -298,7 +298,11 @@ fn logs() -> Vec<Accepted> {
         case(name, note, Owned::Resend(Resend { stream: 1, first, reports }))
     };
     let acknowledge = |name, note, sequence| {
-        case(name, note, Owned::Acknowledge(Acknowledge { stream: 1, sequence }))
+        case(
+            name,
+            note,
+            Owned::Acknowledge(Acknowledge { stream: 1, sequence, unix_ms: NEW_YEAR_MS }),
+        )
     };
     let replayed = |name, note, message: Owned| Accepted {
         context: json!({ "capabilities": ALL_STREAMS }),

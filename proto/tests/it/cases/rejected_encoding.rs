@@ -285,7 +285,7 @@ fn streams_and_extensions() -> Vec<Rejected> {
         stream(
             "stream_of_acknowledge",
             "Acknowledge is sent on stream 1 only.",
-            Owned::Acknowledge(Acknowledge { stream: 0, sequence: 1 }),
+            Owned::Acknowledge(Acknowledge { stream: 0, sequence: 1, unix_ms: 0 }),
         ),
         stream(
             "stream_of_resend",

@@ -234,7 +234,8 @@ fn outage() -> Transcript {
         let unix_ms = NEW_YEAR_MS + after_ms;
         Owned::Report(Report { stream: 1, sequence, unix_ms, values })
     };
-    let acknowledge = |sequence| Owned::Acknowledge(Acknowledge { stream: 1, sequence });
+    let acknowledge =
+        |sequence| Owned::Acknowledge(Acknowledge { stream: 1, sequence, unix_ms: NEW_YEAR_MS });
     let resend = Owned::Resend(Resend { stream: 1, first: 2, reports: 3 });
     let catalog_again = {
         let mut frame = two_gauges();

@@ -3,8 +3,8 @@
 use fleetgauge_proto::catalog::{Column, FamilyKind, Table};
 
 use super::super::super::rules::NAME;
-use super::super::protobuf::push_label;
-use super::super::template::{Line, Piece, Span};
+use super::super::fixed::Span;
+use super::super::template::{Line, Piece};
 use super::{Builder, FamilyNames};
 use crate::exposition::{KindLines, label_number};
 
@@ -28,10 +28,8 @@ pub(super) struct ColumnLabels<'a> {
     taken: Vec<&'a str>,
     /// Names under which the labels of the column are forwarded, sorted.
     names: Vec<&'a str>,
-    /// The encoded labels of the column.
+    /// The labels of the column.
     span: Span,
-    /// Zero, and the end of each label in `span`.
-    ends: Vec<usize>,
 }
 
 impl<'a> Builder<'a> {
@@ -44,17 +42,17 @@ impl<'a> Builder<'a> {
         rows: &[&str],
     ) {
         let labels = self.column_labels(table, column);
-        let own = labels.span;
+        let (own, metadata) = (labels.span, family.metadata);
         let lines = KindLines::of(family.kind);
         if let Some((parameter, name)) = lines.parameter.as_ref().zip(family.parameter) {
             let label = self.name(parameter.label);
             let sequence = self.sequence(&labels, rows, label);
             for (at, value) in (0..).zip(parameter.parameters(column)) {
                 let value = label_number(value, false);
-                let parameter = label.map_or_else(Span::default, |label| {
-                    Span::append(&mut self.fixed, |out| push_label(label, &value, out))
-                });
-                self.lines.push(Line { name, own, parameter, sequence, value: Some(at) });
+                let parameter = label.map(|label| self.fixed.label(label, &value));
+                let parameter = parameter.unwrap_or_default();
+                let value = Some(at);
+                self.lines.push(Line { name, own, parameter, metadata, sequence, value });
             }
         }
         if family.plain.iter().all(Option::is_none) {
@@ -66,11 +64,11 @@ impl<'a> Builder<'a> {
         for (at, name) in (first..).zip(&family.plain) {
             let Some(name) = *name else { continue };
             let value = u16::try_from(at).ok().filter(|_| family.kind != FamilyKind::Info);
-            self.lines.push(Line { name, own, parameter, sequence, value });
+            self.lines.push(Line { name, own, parameter, metadata, sequence, value });
         }
     }
 
-    /// Encodes the labels of a column.
+    /// Adds the labels of a column.
     fn column_labels<'n>(&mut self, table: &'n Table, column: &'n Column) -> ColumnLabels<'n>
     where
         'a: 'n,
@@ -79,17 +77,10 @@ impl<'a> Builder<'a> {
         let mut own: Vec<_> =
             own.filter_map(|(name, value)| Some((self.name(name)?, value))).collect();
         own.sort_unstable();
-        let mut ends = vec![0];
-        let span = Span::append(&mut self.fixed, |out| {
-            let start = out.len();
-            for (name, value) in &own {
-                push_label(name, value, out);
-                ends.push(out.len() - start);
-            }
-        });
+        let span = self.fixed.labels(own.iter().copied());
         let of_rows = table.row_labels.iter().map(|name| &**name);
         let taken = of_rows.chain(column.labels.iter().map(|(name, _)| name)).collect();
-        ColumnLabels { taken, names: own.into_iter().map(|(name, _)| name).collect(), ends, span }
+        ColumnLabels { taken, names: own.into_iter().map(|(name, _)| name).collect(), span }
     }
 
     /// Returns the index of the sequence of a line. `rows` are the forwarded labels of the rows,
@@ -110,7 +101,7 @@ impl<'a> Builder<'a> {
         parts.sort_by_key(|(name, _)| *name);
         let mut pieces: Vec<Piece> = Vec::new();
         for (_, part) in parts {
-            let piece = piece(part, &labels.ends);
+            let piece = piece(part);
             match pieces.last_mut().and_then(|last| Some((joined(*last, piece)?, last))) {
                 Some((joined, last)) => *last = joined,
                 None => pieces.push(piece),
@@ -149,15 +140,13 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Returns the piece of one label. All indexes are below the protocol's limits: 32 labels of each
-/// origin, each of less than 1,300 bytes.
-fn piece(part: Part, ends: &[usize]) -> Piece {
+/// Returns the piece of one label. The protocol allows 32 labels of each origin.
+fn piece(part: Part) -> Piece {
     let short = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
-    let end = |at: usize| u16::try_from(ends.get(at).copied().unwrap_or(0)).unwrap_or(u16::MAX);
     match part {
         Part::Name => Piece::Name,
         Part::Parameter => Piece::Parameter,
-        Part::Column(at) => Piece::Column { start: end(at), end: end(at + 1) },
+        Part::Column(at) => Piece::Column { start: short(at), end: short(at + 1) },
         Part::Row(at) => Piece::Row { start: short(at), end: short(at + 1) },
         Part::Agent(at) => Piece::Agent { start: short(at), end: short(at + 1) },
     }

@@ -9,12 +9,15 @@ use fleetgauge_proto::catalog::{Column, Family, FamilyKind, Table};
 
 use columns::ColumnLabels;
 
+use super::super::metadata::type_number;
 use super::super::rules::{AGENT_UP, Blocked, NAME, Rules};
+use super::coding::FamilyMetadata;
+use super::fixed::{FixedBuilder, Span};
 use super::labels::AgentLabels;
-use super::protobuf::{push_label, push_label_name};
 use super::template::{
-    AgentLabel, ColumnTemplate, Line, Piece, RowLabel, Span, TableTemplate, Template,
+    AgentLabel, ColumnTemplate, Line, Piece, RowLabel, Shape, TableTemplate, Template,
 };
+use crate::config::Protocol;
 use crate::exposition::{KindLines, RENAMED};
 use crate::registry::CatalogEntry;
 
@@ -26,25 +29,34 @@ pub(super) fn of_catalog(
     agent: &AgentLabels,
     metrics: Blocked,
     entry: &CatalogEntry,
+    protocol: Protocol,
 ) -> Template {
     let catalog = entry.catalog();
     let prefix = RENAMED.repeat(entry.measured().renames(labels).prefixes);
     let new_name = |(name, _): (&str, _)| catalog.has_label(name).then(|| prefix.clone() + name);
     let renamed: Vec<_> = agent.iter().map(new_name).collect();
-    let mut builder = Builder::new(rules, agent, &renamed, metrics, |name| catalog.has_label(name));
+    let is_in_catalog = |name: &str| catalog.has_label(name);
+    let mut builder = Builder::new(rules, agent, &renamed, metrics, is_in_catalog, protocol);
     let tables = builder.tables(catalog);
     builder.build(agent, tables)
 }
 
 /// Builds the template of `fleetgauge_agent_up`: a table of one column.
-pub(super) fn of_agent_up(rules: &Rules, agent: &AgentLabels, metrics: Blocked) -> Template {
+pub(super) fn of_agent_up(
+    rules: &Rules,
+    agent: &AgentLabels,
+    metrics: Blocked,
+    protocol: Protocol,
+) -> Template {
     let renamed: Vec<_> = agent.iter().map(|_| None).collect();
-    let mut builder = Builder::new(rules, agent, &renamed, metrics, |_| false);
+    let mut builder = Builder::new(rules, agent, &renamed, metrics, |_| false, protocol);
     let name = rules.rename_metrics().new_name(AGENT_UP, metrics);
-    let name = Span::append(&mut builder.fixed, |out| push_label(NAME, name, out));
+    let name = builder.fixed.label(NAME, name);
+    let metadata = metadata(FamilyKind::Gauge, "", "");
+    let metadata = builder.fixed.metadata(metadata);
     let sequence = builder.sequence(&ColumnLabels::default(), &[], None);
     let (own, parameter) = (Span::default(), Span::default());
-    builder.lines.push(Line { name, own, parameter, sequence, value: None });
+    builder.lines.push(Line { name, own, parameter, metadata, sequence, value: None });
     let columns = [ColumnTemplate { offset: 0, width: 0, lines: 0..1 }].into();
     let table = TableTemplate { rows: Box::default(), columns, labels: 0, width: 1 };
     builder.build(agent, vec![table])
@@ -65,6 +77,10 @@ pub(super) fn blocked_metrics(rules: &Rules, catalog: &Catalog) -> Blocked {
     rules.rename_metrics().blocked(|name| is_sample(name) && rules.keeps_metric(name))
 }
 
+fn metadata<'a>(kind: FamilyKind, help: &'a str, unit: &'a str) -> FamilyMetadata<'a> {
+    FamilyMetadata { kind: type_number(kind), help, unit }
+}
+
 /// The names of an agent's label, and their places among the encoded labels of the agent.
 struct AgentNames<'a> {
     /// Its name in the agent's labels.
@@ -83,9 +99,10 @@ enum Source<'a> {
     External(&'a str),
 }
 
-/// Encoded names of the samples of a family; `None` if they are not forwarded.
+/// Names of the samples of a family; `None` if they are not forwarded.
 struct FamilyNames {
     kind: FamilyKind,
+    metadata: Span,
     parameter: Option<Span>,
     plain: Vec<Option<Span>>,
 }
@@ -99,7 +116,7 @@ struct Builder<'a> {
     /// Names of external labels with the indexes of their encoded labels.
     external: Vec<(&'a str, usize)>,
     agent: Vec<AgentLabel>,
-    fixed: Vec<u8>,
+    fixed: FixedBuilder,
     sequences: Vec<Box<[Piece]>>,
     known: HashMap<Box<[Piece]>, u32>,
     lines: Vec<Line>,
@@ -113,6 +130,7 @@ impl<'a> Builder<'a> {
         renamed: &'a [Option<String>],
         metrics: Blocked,
         is_in_catalog: impl Fn(&str) -> bool,
+        protocol: Protocol,
     ) -> Self {
         let is_used = |name: &str| {
             let is_renamed = || renamed.iter().any(|own| own.as_deref() == Some(name));
@@ -127,7 +145,7 @@ impl<'a> Builder<'a> {
             agent_names: Vec::new(),
             external: Vec::new(),
             agent: Vec::new(),
-            fixed: Vec::new(),
+            fixed: FixedBuilder::new(protocol),
             sequences: Vec::new(),
             known: HashMap::new(),
             lines: Vec::new(),
@@ -156,7 +174,7 @@ impl<'a> Builder<'a> {
                     self.agent_names[index].plain = Some((name, place));
                 }
                 Source::External(value) => {
-                    let span = Span::append(&mut self.fixed, |out| push_label(name, value, out));
+                    let span = self.fixed.label(name, value);
                     self.agent.push(AgentLabel::External(span));
                     self.external.push((name, place));
                 }
@@ -171,7 +189,7 @@ impl<'a> Builder<'a> {
     }
 
     fn add_own(&mut self, name: &str, index: usize) {
-        let name = Span::append(&mut self.fixed, |out| push_label_name(name, out));
+        let name = self.fixed.label_name(name);
         self.agent.push(AgentLabel::Own { name, index });
     }
 
@@ -196,11 +214,12 @@ impl<'a> Builder<'a> {
             let name = format!("{}{suffix}", family.name);
             let name = self.rules.keeps_metric(&name).then_some(name)?;
             let name = self.rules.rename_metrics().new_name(&name, self.metrics);
-            Some(Span::append(&mut self.fixed, |out| push_label(NAME, name, out)))
+            Some(self.fixed.label(NAME, name))
         };
         let parameter = lines.parameter.and_then(|own| name(own.suffix));
         let plain = lines.plain.iter().map(|suffix| name(suffix)).collect();
-        Some(FamilyNames { kind, parameter, plain })
+        let metadata = self.fixed.metadata(metadata(kind, &family.help, &family.unit));
+        Some(FamilyNames { kind, metadata, parameter, plain })
     }
 
     fn table(&mut self, table: &Table, families: &[Option<FamilyNames>]) -> TableTemplate {
@@ -214,7 +233,7 @@ impl<'a> Builder<'a> {
                 Some(AgentLabel::External(span)) => Some(*span),
                 _ => None,
             });
-            let name = Span::append(&mut self.fixed, |out| push_label_name(name, out));
+            let name = self.fixed.label_name(name);
             RowLabel { name, index, external }
         };
         let rows = names.iter().map(row).collect();
@@ -235,13 +254,13 @@ impl<'a> Builder<'a> {
     }
 
     fn build(self, agent: &AgentLabels, tables: Vec<TableTemplate>) -> Template {
-        Template {
-            names: agent.names().into(),
-            fixed: self.fixed.into(),
+        let shape = Shape {
             agent: self.agent.into(),
             sequences: self.sequences.into(),
             tables: tables.into(),
             lines: self.lines.into(),
-        }
+        };
+        let fixed = self.fixed.build(shape.lines.len());
+        Template { names: agent.names().into(), fixed, shape }
     }
 }

@@ -104,10 +104,7 @@ impl Agent {
         let limits = CatalogLimits { catalogs: 100, bytes: 1 << 24 };
         let budget = Arc::new(MemoryBudget::new(usize::MAX));
         let registry = Arc::new(Registry::new(limits, ConfiguredKinds::new(), budget));
-        let statics: Vec<_> = statics.iter().map(|&(name, value)| Label { name, value }).collect();
-        let statics = StaticLabels::try_new(&statics).unwrap();
-        let labels = write_labels(&AgentId::try_new("web-1").unwrap(), &statics, None);
-        Self::in_registry(&registry, labels, catalogs, rows, values)
+        Self::in_registry(&registry, labels_of("web-1", statics), catalogs, rows, values)
     }
 
     /// Creates another agent with these labels in the registry.
@@ -197,6 +194,13 @@ impl Agent {
         });
         series
     }
+}
+
+/// Returns the labels of an agent.
+pub(crate) fn labels_of(id: &str, statics: &[(&str, &str)]) -> Box<str> {
+    let statics: Vec<_> = statics.iter().map(|&(name, value)| Label { name, value }).collect();
+    let statics = StaticLabels::try_new(&statics).unwrap();
+    write_labels(&AgentId::try_new(id).unwrap(), &statics, None)
 }
 
 fn unescaped(value: &str) -> String {

@@ -2,6 +2,7 @@ pub(crate) mod fixture;
 mod pages;
 mod renames;
 mod templates;
+mod version_2;
 
 use fleetgauge_proto::message::Table;
 use fleetgauge_proto::report::ABSENT;

@@ -8,7 +8,7 @@ use fleetgauge_proto::{Catalog, Limits};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::fixture::{Agent, Rows, TIME, catalog, column, decoded, family, rules};
+use super::fixture::{Agent, Rows, TIME, catalog, column, decoded, family, labels_of, rules};
 use super::*;
 use crate::remote_write::{RuleSet, Rules};
 
@@ -76,7 +76,7 @@ fn declared() -> impl Strategy<Value = (message::Catalog<'static>, Vec<Rows>)> {
     )
 }
 
-fn agent() -> impl Strategy<Value = Agent> {
+pub(super) fn agent() -> impl Strategy<Value = Agent> {
     let statics = labels(LABELS.to_vec());
     let cells = prop::collection::vec(select(&CELLS[..]), 1..40);
     (declared(), statics, cells).prop_map(|((catalog, rows), statics, cells)| {
@@ -84,8 +84,20 @@ fn agent() -> impl Strategy<Value = Agent> {
     })
 }
 
+/// Two agents of a registry.
+pub(super) fn two_agents() -> impl Strategy<Value = [Agent; 2]> {
+    let cells = prop::collection::vec(select(&CELLS[..]), 1..40);
+    (agent(), declared(), labels(LABELS.to_vec()), cells).prop_map(
+        |(one, (catalog, rows), statics, cells)| {
+            let labels = labels_of("web-2", &statics);
+            let other = Agent::in_registry(&one.registry, labels, &[catalog], &rows, &cells);
+            [one, other]
+        },
+    )
+}
+
 /// Rules that rename labels and metrics, also to names in use.
-fn renaming_rules() -> impl Strategy<Value = Rules> {
+pub(super) fn renaming_rules() -> impl Strategy<Value = Rules> {
     let labels = (subsequence(LABELS.to_vec(), 0..=5), Just(LABELS.to_vec()).prop_shuffle());
     let samples = vec!["m0", "m0_total", "m1", "m1_sum", "m2_count", "m3_bucket", "m4", "m5"];
     let metrics = (subsequence(samples.clone(), 0..=5), Just(samples).prop_shuffle());

@@ -1,0 +1,148 @@
+//! A proxy in front of the engine that loses or changes samples, to test that `forward` finds it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use fleetgauge_receiver::STALE_MARKER;
+use fleetgauge_receiver::wire::{TimeSeries, WriteRequest};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_LENGTH;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+
+/// Number of requests with samples before the one that is lost or changed.
+const REQUESTS_BEFORE: u32 = 3;
+/// Maximum body of a request, in bytes.
+const MAX_BODY: usize = 64 << 20;
+/// Time by which markers are late, in milliseconds.
+const LATE_MS: i64 = 500;
+
+/// What the proxy does to requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JudgeFault {
+    /// A request is answered with 204 and lost.
+    Lost,
+    /// A sample has another value.
+    Wrong,
+    /// An old sample is sent again with another value.
+    Conflicting,
+    /// Stale markers have a later time.
+    LateMarker,
+    /// Stale markers are lost.
+    NoMarker,
+    /// A sample is sent instead of each stale marker.
+    Ghost,
+}
+
+/// Starts the proxy. Returns its address.
+pub(crate) async fn start(fault: JudgeFault, engine: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let proxy = Arc::new(Proxy { fault, engine, state: Mutex::default() });
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let proxy = Arc::clone(&proxy);
+            let handler = service_fn(move |request| {
+                let proxy = Arc::clone(&proxy);
+                async move { proxy.handle(request).await }
+            });
+            let io = TokioIo::new(stream);
+            // Fails only if the collector has closed the connection.
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, handler));
+        }
+    });
+    Ok(address)
+}
+
+struct Proxy {
+    fault: JudgeFault,
+    engine: SocketAddr,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Number of requests with samples so far.
+    requests: u32,
+    /// A sample of an earlier request.
+    earlier: Option<TimeSeries>,
+}
+
+impl Proxy {
+    async fn handle(&self, request: Request<Incoming>) -> anyhow::Result<Response<Full<Bytes>>> {
+        let (mut head, body) = request.into_parts();
+        let body = Limited::new(body, MAX_BODY).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
+        let message = snap::raw::Decoder::new().decompress_vec(&body)?;
+        let mut message = WriteRequest::decode(&*message)?;
+        let body = {
+            let mut state = self.state.lock().await;
+            if !message.timeseries.is_empty() {
+                state.change(self.fault, &mut message);
+            }
+            if message.timeseries.is_empty() && message.metadata.is_empty() {
+                let lost = Response::builder().status(StatusCode::NO_CONTENT);
+                return Ok(lost.body(Full::default())?);
+            }
+            snap::raw::Encoder::new().compress_vec(&message.encode_to_vec())?
+        };
+        head.headers.remove(CONTENT_LENGTH);
+        let stream = TcpStream::connect(self.engine).await.context("engine")?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let body = Full::new(Bytes::from(body));
+        let response = sender.send_request(Request::from_parts(head, body)).await?;
+        let (head, body) = response.into_parts();
+        Ok(Response::from_parts(head, Full::new(body.collect().await?.to_bytes())))
+    }
+}
+
+impl State {
+    /// Changes a request. One without series is lost.
+    fn change(&mut self, fault: JudgeFault, request: &mut WriteRequest) {
+        let series = &mut request.timeseries;
+        let has_markers = series.iter().any(is_marker);
+        if !has_markers {
+            self.requests += 1;
+        }
+        let is_chosen = !has_markers && self.requests == REQUESTS_BEFORE + 1;
+        match fault {
+            JudgeFault::Lost if is_chosen => series.clear(),
+            JudgeFault::Wrong if is_chosen => change_value(series),
+            JudgeFault::Conflicting if is_chosen => series.extend(self.earlier.take()),
+            JudgeFault::Conflicting if self.earlier.is_none() => {
+                let mut earlier = vec![series[0].clone()];
+                change_value(&mut earlier);
+                self.earlier = earlier.pop();
+            }
+            JudgeFault::LateMarker if has_markers => {
+                let samples = series.iter_mut().flat_map(|series| &mut series.samples);
+                samples.for_each(|sample| sample.timestamp += LATE_MS);
+            }
+            JudgeFault::NoMarker => series.retain(|series| !is_marker(series)),
+            JudgeFault::Ghost if has_markers => {
+                for sample in series.iter_mut().flat_map(|series| &mut series.samples) {
+                    (sample.value, sample.timestamp) = (1.0, sample.timestamp + LATE_MS);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_marker(series: &TimeSeries) -> bool {
+    series.samples.iter().any(|sample| sample.value.to_bits() == STALE_MARKER)
+}
+
+fn change_value(series: &mut [TimeSeries]) {
+    let samples = series.first_mut().and_then(|series| series.samples.first_mut());
+    samples.into_iter().for_each(|sample| sample.value += 1.0);
+}
