@@ -276,7 +276,7 @@ fn new_catalogs_begin_a_segment() {
     assert_eq!(found, [(one.clone(), first.clone()), (two, second), (one, first)]);
 }
 
-/// Fills the values of a host: counters, of which most stand still, and gauges in pages of 4 KiB.
+/// Fills the values of a host: counters, most of them unchanged, and gauges in pages of 4 KiB.
 /// Returns the share of values that changed.
 fn idle_host(values: &mut [f64], rng: &mut fastrand::Rng) -> f64 {
     let mut changed = 0_u32;

@@ -29,9 +29,8 @@ impl Candidate {
         Self { endpoint, address, domain: None }
     }
 
-    /// Returns the name that the certificate must have. DNS answers must not choose it, or whoever
-    /// forges them chooses who gets the agent's token: for an SRV record it is the domain of the
-    /// setting.
+    /// Returns the name that the certificate must have. For an SRV record it is the domain of the
+    /// setting: a forged DNS answer must not choose the server that gets the agent's token.
     pub(super) fn host(&self) -> &str {
         self.domain.as_deref().unwrap_or_else(|| self.endpoint.host())
     }

@@ -27,7 +27,7 @@ impl Share {
     }
 }
 
-/// What the asked agents are told.
+/// A request to agents to leave.
 #[derive(Debug)]
 pub(crate) struct DrainRequest {
     /// The collector to connect to; `None` for the agents' own choice.

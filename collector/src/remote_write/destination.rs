@@ -12,6 +12,10 @@ use super::metrics::{DestinationMetrics, RemoteWriteMetrics};
 use super::outcome::Confirmation;
 use crate::config::{DestinationSettings, Protocol};
 
+/// Maximum missing reports that one gap in an agent's sequence numbers counts as: those of a week at
+/// an interval of a second. An agent can claim any number.
+const MAX_MISSING: u64 = 7 * 86_400;
+
 /// Maximum difference of the engine's clock that is not logged, in seconds. The engine's time is
 /// known to a second.
 const MAX_CLOCK_OFFSET: u64 = 5;
@@ -78,6 +82,11 @@ impl Destination {
         if !self.push(hash, &markers, true) {
             self.metrics.stale_markers_dropped.inc_by(self.samples_of(&markers) as u64);
         }
+    }
+
+    /// Counts reports that an agent should have sent again and does not have.
+    pub(super) fn reports_missing(&self, reports: u64) {
+        self.metrics.reports_missing.inc_by(reports.min(MAX_MISSING));
     }
 
     /// Records the time of accepted samples.

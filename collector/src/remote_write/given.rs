@@ -38,7 +38,7 @@ impl Given<'_> {
         is_ahead: bool,
     ) {
         let Some(missing) = sequence.checked_sub(*self.next) else { return };
-        self.destination.metrics.reports_missing.inc_by(missing);
+        self.destination.reports_missing(missing);
         self.reborrow().in_order(report, shown, sequence, is_ahead, true);
         self.join();
     }
@@ -102,7 +102,7 @@ impl Given<'_> {
         }
         destination.metrics.samples_in.inc_by(destination.samples_of(&report) as u64);
         match &mut sent.ahead {
-            Some(ahead) if ahead.last_sequence + 1 == sequence => {
+            Some(ahead) if ahead.last_sequence.checked_add(1) == Some(sequence) => {
                 if let Some(gone) = ahead.last.markers_before(shown) {
                     destination.push_markers(hash, gone);
                 }

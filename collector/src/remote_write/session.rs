@@ -65,7 +65,7 @@ impl ForwardedSession {
             let next = *self.next.get(index)?;
             let ahead = sent.get(index)?.ahead.as_ref();
             let ahead = ahead.filter(|ahead| ahead.last_sequence == self.live);
-            let end = ahead.map_or(self.live + 1, |ahead| ahead.first_sequence);
+            let end = ahead.map_or(self.live.saturating_add(1), |ahead| ahead.first_sequence);
             (next < end).then_some((next, end))
         });
         let (next, end) = missing.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
@@ -76,9 +76,9 @@ impl ForwardedSession {
     /// live report.
     pub(crate) fn skip_missing(&mut self, forwarder: &Forwarder) {
         for (next, destination) in self.next.iter_mut().zip(forwarder.destinations()) {
-            destination.metrics.reports_missing.inc_by((self.live + 1).saturating_sub(*next));
+            destination.reports_missing(self.live.saturating_add(1).saturating_sub(*next));
             // The live report itself was not given, and is among those that are missing.
-            *next = (*next).max(self.live + 1);
+            *next = (*next).max(self.live.saturating_add(1));
         }
         for sent in self.agent.sent.lock().iter_mut() {
             sent.newest();

@@ -3,7 +3,7 @@ use fleetgauge_receiver::STALE_MARKER;
 
 use super::*;
 
-/// Reports at 1, 2, 3, 4 and 5 s, of which the third does not have the series.
+/// Reports at 1, 2, 3, 4 and 5 s. The third does not have the series.
 fn account(has_left: bool) -> AgentAccount {
     AgentAccount {
         agent: 1,

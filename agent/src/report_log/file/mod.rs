@@ -38,6 +38,6 @@ pub(crate) use storage::{Content, LogFile, OpenError, Storage};
 const MAGIC: [u8; 8] = *b"fgreplog";
 /// Version of the format.
 const VERSION: u8 = 1;
-/// Maximum size of a record, in bytes. The largest is that of rows or catalogs, each of which fits
-/// a few frames of the protocol.
+/// Maximum size of a record, in bytes. The largest has rows or catalogs, which fit a few frames of
+/// the protocol.
 const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;

@@ -100,7 +100,7 @@ impl Coding {
         }
     }
 
-    /// Completes a request of which all series are encoded, and starts the next one.
+    /// Completes a request whose series are all encoded, and starts the next one.
     pub(super) fn finish(&mut self, request: &mut Vec<u8>) {
         let Self::Symbols(table) = self else { return };
         // Before the series: engines may resolve references while they read.

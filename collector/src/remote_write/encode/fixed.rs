@@ -132,8 +132,8 @@ impl Fixed {
         self.sizes.get(line).map_or(0, |size| *size as usize)
     }
 
-    /// Encodes the parts of a line, of which the last one belongs to no label. Returns the bytes of
-    /// its labels.
+    /// Encodes the parts of a line; the last one belongs to no label. Returns the bytes of its
+    /// labels.
     pub(super) fn encode_line(
         &mut self,
         line: usize,

@@ -57,7 +57,7 @@ pub(super) enum Piece {
 pub(super) struct TableTemplate {
     /// Row labels that are forwarded, sorted by name.
     pub(super) rows: Box<[RowLabel]>,
-    /// Columns of which a line is forwarded.
+    /// Columns with a line that is forwarded.
     pub(super) columns: Box<[ColumnTemplate]>,
     /// Number of row labels that the catalog declares.
     pub(super) labels: usize,

@@ -364,3 +364,31 @@ fn nothing_is_acknowledged_before_what_is_missing_has_arrived() {
     agent.report(21);
     assert_eq!(agent.acknowledged, 0);
 }
+
+/// An agent that claims sequence numbers of the future, with a log from the first one on.
+#[test]
+fn extreme_sequence_numbers_are_counted_within_bounds() {
+    let engine = Engine::start();
+    for keys in ["agent_up = false", "agent_up = false\nout_of_order = true"] {
+        let collector = engine.collector(keys);
+        let mut agent = LoggingAgent::open(&collector, "a", 0);
+        let start = agent.start;
+        let send = |agent: &mut LoggingAgent, number: u32, sequence: u64, later: i64| {
+            let mut encoded = EncodedValues::default();
+            encoded.encode_all(&[1.0], [(1, &[0][..])].into_iter());
+            let unix_ms = u64::try_from(start + later).unwrap();
+            let values = encoded.values();
+            let report = Report { stream: number, sequence, unix_ms, values };
+            agent.agent.send(&frame(&Message::Report(report)));
+            agent.settle(1);
+        };
+        send(&mut agent, stream::LIVE, u64::MAX - 1, 0);
+        send(&mut agent, stream::LIVE, u64::MAX, 10);
+        let resend = agent.asked();
+        assert_eq!((resend.first, resend.reports), (0, 32));
+        agent.agent.send(&replayed_catalog(1));
+        send(&mut agent, stream::REPLAY, u64::MAX, 10);
+        assert_eq!(missing(&collector), 7.0 * 86_400.0);
+        assert_eq!(collector.page().values_of("a"), [1.0]);
+    }
+}
