@@ -113,7 +113,7 @@ fn documented_frame(rest: &[u8], accept: Accept) -> Result<ParsedFrame<'_>, Code
     }
     let expected_version = match kind {
         1 | 9 => 1,
-        2..=10 | 0x80.. => accept.version,
+        2..=12 | 0x80.. => accept.version,
         _ => return Err(Code::UnknownKind),
     };
     if version != expected_version {
