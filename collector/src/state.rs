@@ -163,8 +163,8 @@ impl CollectorState {
     }
 
     /// Asks a share of the agents to leave for `target`, or else for the collector that they
-    /// choose. They leave within `over`, or longer: not faster than a collector can accept them. Returns
-    /// their number and the time over which they leave.
+    /// choose. They leave within `over`, or longer: not faster than a collector can accept them.
+    /// Returns their number and the time over which they leave.
     pub(crate) fn ask_to_leave(
         &self,
         share: Share,

@@ -12,8 +12,8 @@ use super::metrics::{DestinationMetrics, RemoteWriteMetrics};
 use super::outcome::Confirmation;
 use crate::config::{DestinationSettings, Protocol};
 
-/// Maximum missing reports that one gap in an agent's sequence numbers counts as: those of a week at
-/// an interval of a second. An agent can claim any number.
+/// Maximum missing reports that one gap in an agent's sequence numbers counts as: those of a week
+/// at an interval of a second. An agent can claim any number.
 const MAX_MISSING: u64 = 7 * 86_400;
 
 /// Maximum difference of the engine's clock that is not logged, in seconds. The engine's time is

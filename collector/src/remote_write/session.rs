@@ -16,8 +16,8 @@ use super::given::Given;
 use crate::registry::{Layout, RegisteredAgent};
 
 /// Maximum time by which a report can be ahead of the collector's clock, in milliseconds. Agents
-/// use the collector's time, so more is a mistake. Engines refuse samples that are far ahead, and older
-/// ones refuse everything before them afterwards.
+/// use the collector's time, so more is a mistake. Engines refuse samples that are far ahead, or
+/// afterwards everything before them.
 const MAX_AHEAD_MS: i64 = 60_000;
 
 /// Forwarding state of a session.
