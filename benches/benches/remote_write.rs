@@ -1,5 +1,6 @@
-//! Encoding of reports for remote write 1.0 and 2.0, in nanoseconds per sample: of hosts like the
-//! idle trace, and of hosts with six gauges. Presence and stale markers as well.
+//! Encoding of reports for remote write 1.0 and 2.0, and compression of requests, in nanoseconds
+//! per sample: of hosts like the idle trace, and of hosts with six gauges. Presence and stale
+//! markers as well.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Throughput};
 use fleetgauge_benches::{Clock, CpuTime, Fleet, Hosts, criterion};
 use fleetgauge_collector::config::Protocol;
 use fleetgauge_collector::registry::Layout;
-use fleetgauge_collector::remote_write::{CellSet, Encoder};
+use fleetgauge_collector::remote_write::{CellSet, Compressor, Encoder, Encoding, Points};
 
 /// The collector's allocator.
 #[global_allocator]
@@ -44,7 +45,8 @@ fn bench_hosts(group: &mut BenchmarkGroup<'_, CpuTime>, kind: &str, hosts: Hosts
     let mut out = Vec::new();
     let mut samples = |entry: &Entry, out: &mut Vec<u8>| {
         let Entry { labels, layout, values } = entry;
-        encoder.samples(labels, layout, values, 0..layout.cells() + 1, UNIX_MS, out)
+        let points = [Points::samples(values, UNIX_MS)];
+        encoder.series(labels, layout, &points, 0..layout.cells() + 1, out).samples
     };
     let per_entry = samples(&entries[0], &mut out);
     println!(
@@ -67,9 +69,11 @@ fn bench_hosts(group: &mut BenchmarkGroup<'_, CpuTime>, kind: &str, hosts: Hosts
         b.iter(|| {
             let Entry { labels, layout, values } = next();
             let cells = 0..layout.cells() + 1;
-            pending += encoder.samples(labels, layout, values, cells, UNIX_MS, black_box(&mut out));
+            let points = [Points::samples(values, UNIX_MS)];
+            let out = black_box(&mut out);
+            pending += encoder.series(labels, layout, &points, cells, out).samples;
             if pending >= REQUEST_SAMPLES {
-                encoder.finish(&mut out);
+                encoder.finish(out);
                 bytes_per_sample = out.len() as f64 / pending as f64;
                 out.clear();
                 pending = 0;
@@ -92,9 +96,44 @@ fn bench_hosts(group: &mut BenchmarkGroup<'_, CpuTime>, kind: &str, hosts: Hosts
             out.clear();
             let (Entry { labels, layout, .. }, present) = gone.next().expect("there are entries");
             let cells = 0..layout.cells() + 1;
-            encoder.markers(labels, layout, present, cells, UNIX_MS, black_box(&mut out))
+            let points = [Points::markers(present, UNIX_MS)];
+            encoder.series(labels, layout, &points, cells, black_box(&mut out))
         });
     });
+}
+
+/// Compresses requests of the collector's default size.
+fn bench_compression(group: &mut BenchmarkGroup<'_, CpuTime>, kind: &str, hosts: Hosts) {
+    let mut encoder = Encoder::new(Arc::default());
+    let (mut requests, mut samples, mut of_last) = (vec![Vec::new()], 0, 0);
+    for Entry { labels, layout, values } in &entries(hosts) {
+        if of_last >= REQUEST_SAMPLES {
+            requests.push(Vec::new());
+            of_last = 0;
+        }
+        let Some(out) = requests.last_mut() else { return };
+        let points = [Points::samples(values, UNIX_MS)];
+        let own = encoder.series(labels, layout, &points, 0..layout.cells() + 1, out).samples;
+        of_last += own;
+        samples += own;
+    }
+    let mut compressor = Compressor::default();
+    for encoding in [Encoding::Snappy, Encoding::Zstd] {
+        let mut bytes = 0;
+        for request in &requests {
+            bytes += compressor.compress(request, encoding).expect("it is in memory").len();
+        }
+        let per_sample = bytes as f64 / samples as f64;
+        println!("remote_write/{kind}: {per_sample:.1} bytes per sample with {}", encoding.name());
+        group.throughput(Throughput::Elements((samples / requests.len()) as u64));
+        let mut next = requests.iter().cycle();
+        group.bench_function(BenchmarkId::new(encoding.name(), kind), |b| {
+            b.iter(|| {
+                let request = next.next().expect("there are requests");
+                compressor.compress(black_box(request), encoding)
+            });
+        });
+    }
 }
 
 fn main() {
@@ -102,6 +141,9 @@ fn main() {
     let mut group = c.benchmark_group("remote_write");
     bench_hosts(&mut group, "node_exporter", Hosts::idle());
     bench_hosts(&mut group, "gauges", Hosts::Gauges);
+    for (kind, hosts) in [("node_exporter", Hosts::idle()), ("gauges", Hosts::Gauges)] {
+        bench_compression(&mut group, kind, hosts);
+    }
     group.finish();
     c.final_summary();
 }

@@ -77,19 +77,19 @@ impl Shown {
         } else {
             vanished(&self.labels, &self.layout, &self.present, &next.layout, &next.present)?
         };
-        Some(self.markers(gone))
+        Some(self.markers(gone, false))
     }
 
-    /// Returns stale markers for all series.
+    /// Returns stale markers for all series, because the agent has left.
     pub(super) fn all_markers(&self) -> Entry {
-        self.markers(CellSet::clone(&self.present))
+        self.markers(CellSet::clone(&self.present), true)
     }
 
-    fn markers(&self, cells: CellSet) -> Entry {
+    fn markers(&self, series: CellSet, is_end: bool) -> Entry {
         Entry {
             labels: self.labels.clone(),
             layout: Arc::clone(&self.layout),
-            content: Content::Markers(cells),
+            content: Content::Markers { series, is_end },
             // A marker at the time of the sample would contradict it.
             unix_ms: self.unix_ms.saturating_add(1),
         }

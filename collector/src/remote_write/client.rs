@@ -15,6 +15,7 @@ use hyper::header::{
 use hyper::{Request, Response};
 use tokio::time::timeout;
 
+use super::compression::Encoding;
 use super::outcome::{Confirmation, Outcome, RetryReason, clock_offset};
 use crate::config::{DestinationSettings, Protocol};
 
@@ -36,25 +37,6 @@ const VERSION_2: (&str, &str) =
 type ToEngine = Connection<Full<Bytes>>;
 /// A response, whose body has not arrived yet, and its connection.
 type Sent = (Response<Incoming>, ToEngine);
-
-/// Compression of a request's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// Snappy block format.
-    Snappy,
-    /// zstd.
-    Zstd,
-}
-
-impl Encoding {
-    /// Returns the name in `Content-Encoding`.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Snappy => "snappy",
-            Self::Zstd => "zstd",
-        }
-    }
-}
 
 /// The result of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,8 +31,14 @@ pub(super) enum Content {
         /// before it are missing.
         acks: Option<Arc<Acks>>,
     },
-    /// A stale marker for each series of these cells.
-    Markers(CellSet),
+    /// Stale markers.
+    Markers {
+        /// Cells whose series get one.
+        series: CellSet,
+        /// Whether the agent has left, with all its series. Markers are then sent at once, in
+        /// requests of their own: an engine that has newer samples from elsewhere refuses them.
+        is_end: bool,
+    },
 }
 
 impl Entry {
@@ -42,14 +48,24 @@ impl Entry {
     }
 
     pub(super) fn is_markers(&self) -> bool {
-        matches!(self.content, Content::Markers(_))
+        matches!(self.content, Content::Markers { .. })
+    }
+
+    /// Whether both are of one agent, with the same labels and layout.
+    pub(super) fn has_series_of(&self, other: &Self) -> bool {
+        self.labels == other.labels && Arc::ptr_eq(&self.layout, &other.layout)
+    }
+
+    /// Whether it marks the series of an agent that has left.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self.content, Content::Markers { is_end: true, .. })
     }
 
     /// Returns the cells that have samples.
     pub(super) fn present(&self) -> &CellSet {
         match &self.content {
             Content::Report { present, .. } => present,
-            Content::Markers(cells) => cells,
+            Content::Markers { series, .. } => series,
         }
     }
 

@@ -76,12 +76,12 @@ struct Queue {
     entries: VecDeque<(Instant, Arc<Entry>)>,
     /// Number of series of all entries, as a measure of their size.
     series: usize,
-    /// Number of entries with stale markers, which do not wait.
-    markers: usize,
+    /// Number of entries of agents that have left, which do not wait.
+    ends: usize,
     is_stopping: bool,
 }
 
-/// Entries that are sent together: reports, or stale markers.
+/// Entries that are sent together. Those of agents that have left are in other batches than others.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) entries: Vec<Arc<Entry>>,
@@ -91,8 +91,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn is_markers(&self) -> bool {
-        self.entries.first().is_some_and(|entry| entry.is_markers())
+    fn is_end(&self) -> bool {
+        self.entries.first().is_some_and(|entry| entry.is_end())
     }
 }
 
@@ -117,7 +117,7 @@ impl Lane {
         let mut queue = self.queue.lock();
         queue.entries.push_back((Instant::now(), Arc::clone(entry)));
         queue.series += entry.present().len();
-        queue.markers += usize::from(entry.is_markers());
+        queue.ends += usize::from(entry.is_end());
         // The first entry starts the delay.
         let wakes = queue.entries.len() == 1 || queue.is_due(&self.limits);
         drop(queue);
@@ -174,28 +174,82 @@ impl Lane {
 impl Queue {
     /// Whether there is a reason to send before the delay has passed.
     fn is_due(&self, limits: &BatchLimits) -> bool {
-        self.series >= limits.series || self.markers > 0
+        self.series >= limits.series || self.ends > 0
     }
 
     fn take_batch(&mut self, limits: &BatchLimits, memory: &Arc<QueueMemory>) -> Batch {
         let mut batch = Batch { entries: Vec::new(), bytes: 0, memory: Arc::clone(memory) };
         let mut series = 0;
         while let Some((_, next)) = self.entries.front() {
-            let fits = series + next.present().len() <= limits.series
-                && batch.is_markers() == next.is_markers();
+            let fits =
+                series + next.present().len() <= limits.series && batch.is_end() == next.is_end();
             if !fits && !batch.entries.is_empty() {
                 break;
             }
             let Some((_, next)) = self.entries.pop_front() else { break };
             series += next.present().len();
-            self.markers -= usize::from(next.is_markers());
+            self.ends -= usize::from(next.is_end());
             batch.bytes += next.bytes();
             batch.entries.push(next);
         }
+        // Reports of an agent can share their labels. Their order stays.
+        batch.entries.sort_by(|one, other| one.labels.cmp(&other.labels));
         self.series -= series;
         if self.entries.capacity() > 64 + 8 * self.entries.len() {
             self.entries.shrink_to_fit();
         }
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::encode::CellSet;
+    use super::super::entry::Content;
+    use super::*;
+    use crate::registry::Layout;
+
+    fn entry(agent: &str, unix_ms: i64, is_end: bool) -> Arc<Entry> {
+        let layout = Arc::new(Layout::default());
+        let content = Content::Markers { series: CellSet::of(&layout, &[]), is_end };
+        Arc::new(Entry { labels: format!("agent=\"{agent}\"").into(), layout, content, unix_ms })
+    }
+
+    fn lane(series: usize) -> Lane {
+        let limits = BatchLimits { series, delay: Duration::ZERO };
+        Lane::new(&Arc::new(QueueMemory::new(1 << 20)), limits)
+    }
+
+    async fn next(lane: &Lane) -> Vec<(String, i64)> {
+        let batch = lane.next_batch().await.unwrap();
+        batch.entries.iter().map(|entry| (entry.agent().to_owned(), entry.unix_ms)).collect()
+    }
+
+    #[tokio::test]
+    async fn reports_of_an_agent_follow_each_other_in_a_batch() {
+        let lane = lane(4);
+        for (agent, unix_ms) in [("b", 1), ("a", 1), ("b", 2), ("a", 3), ("a", 4)] {
+            assert!(lane.push(&entry(agent, unix_ms, false), false));
+        }
+        let batch = next(&lane).await;
+        let expected = [("a", 1), ("a", 3), ("b", 1), ("b", 2)];
+        assert_eq!(batch, expected.map(|(agent, unix_ms)| (agent.to_owned(), unix_ms)));
+        assert_eq!(next(&lane).await, [("a".to_owned(), 4)]);
+    }
+
+    #[tokio::test]
+    async fn agents_that_have_left_are_in_batches_of_their_own() {
+        let lane = lane(100);
+        for (agent, is_end) in [("a", false), ("b", false), ("a", true), ("c", true), ("b", false)]
+        {
+            assert!(lane.push(&entry(agent, 1, is_end), true));
+        }
+        for expected in [["a", "b"].as_slice(), &["a", "c"], &["b"]] {
+            let batch = next(&lane).await;
+            let agents: Vec<_> = batch.iter().map(|(agent, _)| &**agent).collect();
+            assert_eq!(agents, expected);
+        }
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn run(collector: Arc<CollectorState>, destination: Arc<Destina
     let mut ticks = tokio::time::interval_at(first, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut client = Client::new(&destination.settings);
-    let mut compressor = Compressor::new();
+    let mut compressor = Compressor::default();
     loop {
         ticks.tick().await;
         let catalogs = collector.registry.catalogs().in_use();

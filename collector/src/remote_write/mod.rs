@@ -33,7 +33,8 @@ mod run;
 mod sender;
 mod session;
 
-pub use encode::{CellSet, Encoder, vanished};
+pub use compression::{Compressor, Encoding};
+pub use encode::{CellSet, Encoder, Points, Written, vanished};
 pub use forwarder::Forwarder;
 pub use metadata::write_metadata;
 pub use rules::{BadRule, RuleSet, Rules};

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::encode::Written;
 use super::entry::Entry;
 use super::lane::Batch;
 
@@ -58,13 +59,18 @@ impl Part {
         Some([part(first), part(last)])
     }
 
-    /// Returns the number of samples of one of its entries. Of a part of an entry it is an
-    /// estimate: it counts a histogram once.
-    pub(super) fn samples_of(&self, entry: &Entry, agent_up: bool) -> usize {
-        if self.cells == (0..usize::MAX) {
-            return entry.samples(agent_up);
+    /// Returns the number of points of one of its entries. Of a part of an entry it is an estimate:
+    /// it counts a histogram once.
+    pub(super) fn points_of(&self, entry: &Entry, agent_up: bool) -> Written {
+        let points = if self.cells == (0..usize::MAX) {
+            entry.samples(agent_up)
+        } else {
+            let end = self.cells.end.min(entry.layout.cells() + 1);
+            (self.cells.start..end).filter(|cell| entry.present().contains(*cell)).count()
+        };
+        match entry.is_markers() {
+            true => Written { samples: 0, markers: points },
+            false => Written { samples: points, markers: 0 },
         }
-        let end = self.cells.end.min(entry.layout.cells() + 1);
-        (self.cells.start..end).filter(|cell| entry.present().contains(*cell)).count()
     }
 }

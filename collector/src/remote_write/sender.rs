@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::backoff::Backoff;
-use super::client::{Client, Encoding, Reply};
-use super::compression::Compressor;
+use super::client::{Client, Reply};
+use super::compression::{Compressor, Encoding};
 use super::destination::Destination;
 use super::drop_reason::DropReason;
-use super::encode::Encoder;
+use super::encode::{Encoder, Points, Written};
 use super::entry::{Content, Entry};
 use super::lane::Batch;
 use super::outcome::Outcome;
@@ -56,9 +56,9 @@ enum Answer {
 /// What the last request for a part carried.
 #[derive(Debug, Clone, Copy, Default)]
 struct Encoded {
-    samples: usize,
-    /// Samples that were left out because they are too old.
-    expired: usize,
+    written: Written,
+    /// What was left out because it is too old.
+    expired: Written,
     /// Time of the newest sample, in unix milliseconds.
     newest_ms: i64,
     /// Size of the body, compressed.
@@ -89,7 +89,7 @@ impl Sender {
             ),
             destination: Arc::clone(destination),
             index,
-            compressor: Compressor::new(),
+            compressor: Compressor::default(),
             body: Vec::new(),
             abort: abort.clone(),
         }
@@ -144,7 +144,7 @@ impl Sender {
         let Some(ends) = part.ends(batch) else { return false };
         for end in ends {
             let (answer, sent) = self.send(batch, &end).await;
-            if !matches!(answer, Answer::Refused { .. }) && sent.samples > 0 {
+            if !matches!(answer, Answer::Refused { .. }) && sent.written.total() > 0 {
                 return false;
             }
         }
@@ -157,11 +157,11 @@ impl Sender {
         let mut is_retry = false;
         loop {
             let mut sent = self.encode(batch, part);
-            if sent.samples == 0 {
+            if sent.written.total() == 0 {
                 return (Answer::Accepted, sent);
             }
             if is_retry {
-                self.destination.metrics.samples_retried.inc_by(sent.samples as u64);
+                self.destination.metrics.samples_retried.inc_by(sent.written.total() as u64);
             }
             is_retry = true;
             let encoding = self.destination.compression.encoding();
@@ -188,28 +188,45 @@ impl Sender {
     /// Encodes a part into the body, without entries that are too old.
     fn encode(&mut self, batch: &Batch, part: &Part) -> Encoded {
         self.body.clear();
-        let oldest_ms = self.oldest_allowed();
         let mut encoded = Encoded::default();
-        for entry in part.of(batch) {
-            let Entry { labels, layout, content, unix_ms, .. } = &**entry;
-            if *unix_ms < oldest_ms {
-                encoded.expired +=
-                    part.samples_of(entry, self.destination.settings.rules.agent_up());
+        // Series with points at several times have their labels once.
+        for entries in part.of(batch).chunk_by(|one, next| one.has_series_of(next)) {
+            let Some(Entry { labels, layout, .. }) = entries.first().map(|entry| &**entry) else {
                 continue;
-            }
-            let (cells, out) = (part.cells.clone(), &mut self.body);
-            encoded.newest_ms = encoded.newest_ms.max(*unix_ms);
-            encoded.samples += match content {
-                Content::Report { values, .. } => {
-                    self.encoder.samples(labels, layout, values, cells, *unix_ms, out)
-                }
-                Content::Markers(present) => {
-                    self.encoder.markers(labels, layout, present, cells, *unix_ms, out)
-                }
             };
+            let points = self.points(entries, part, &mut encoded);
+            let (cells, out) = (part.cells.clone(), &mut self.body);
+            let written = self.encoder.series(labels, layout, &points, cells, out);
+            encoded.written = encoded.written.plus(written);
         }
         self.encoder.finish(&mut self.body);
         encoded
+    }
+
+    /// Returns the points of entries that are not too old.
+    fn points<'e>(
+        &self,
+        entries: &'e [Arc<Entry>],
+        part: &Part,
+        encoded: &mut Encoded,
+    ) -> Vec<Points<'e>> {
+        let oldest_ms = self.oldest_allowed();
+        let mut points = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let unix_ms = entry.unix_ms;
+            if unix_ms < oldest_ms {
+                let agent_up = self.destination.settings.rules.agent_up();
+                let expired = part.points_of(entry, agent_up);
+                encoded.expired = encoded.expired.plus(expired);
+                continue;
+            }
+            encoded.newest_ms = encoded.newest_ms.max(unix_ms);
+            points.push(match &entry.content {
+                Content::Report { values, .. } => Points::samples(values, unix_ms),
+                Content::Markers { series, .. } => Points::markers(series, unix_ms),
+            });
+        }
+        points
     }
 
     /// Returns the time before which samples are dropped, in unix milliseconds.
@@ -271,33 +288,32 @@ impl Sender {
         }
     }
 
-    /// Counts the samples of a part after its last answer.
+    /// Counts the points of a part after its last answer.
     fn count(&self, batch: &Batch, part: &Part, answer: &Answer, sent: Encoded) {
         let metrics = &self.destination.metrics;
-        let samples = sent.samples as u64;
-        if batch.is_markers() {
-            match answer {
-                Answer::Accepted => metrics.stale_markers.inc_by(samples),
-                Answer::Refused { .. } => metrics.stale_markers_superseded.inc_by(samples),
-                Answer::TooLarge | Answer::Aborted => metrics.stale_markers_dropped.inc_by(samples),
-            };
-            metrics.stale_markers_dropped.inc_by(sent.expired as u64);
-            return;
-        }
-        metrics.dropped(DropReason::TooOld, sent.expired);
+        let Written { samples, markers } = sent.written;
         match answer {
             Answer::Accepted => {
-                metrics.samples.inc_by(samples);
+                metrics.samples.inc_by(samples as u64);
+                metrics.stale_markers.inc_by(markers as u64);
                 metrics.bytes.inc_by(sent.bytes as u64);
                 self.destination.accepted_until(sent.newest_ms);
             }
-            Answer::TooLarge => metrics.dropped(DropReason::TooLarge, sent.samples),
-            Answer::Aborted => metrics.dropped(DropReason::Stopped, sent.samples),
+            Answer::TooLarge => metrics.dropped(DropReason::TooLarge, samples),
+            Answer::Aborted => metrics.dropped(DropReason::Stopped, samples),
             Answer::Refused { status, excerpt } => {
-                metrics.dropped(DropReason::Rejected, sent.samples);
-                self.log_refused(batch, part, *status, excerpt);
+                metrics.dropped(DropReason::Rejected, samples);
+                metrics.stale_markers_superseded.inc_by(markers as u64);
+                if samples > 0 {
+                    self.log_refused(batch, part, *status, excerpt);
+                }
             }
         }
+        if matches!(answer, Answer::TooLarge | Answer::Aborted) {
+            metrics.stale_markers_dropped.inc_by(markers as u64);
+        }
+        metrics.dropped(DropReason::TooOld, sent.expired.samples);
+        metrics.stale_markers_dropped.inc_by(sent.expired.markers as u64);
     }
 
     fn log_refused(&self, batch: &Batch, part: &Part, status: u16, excerpt: &str) {

@@ -8,6 +8,7 @@ mod cache;
 mod coding;
 mod fixed;
 mod labels;
+mod points;
 mod presence;
 pub(super) mod protobuf;
 mod symbols;
@@ -15,6 +16,7 @@ mod template;
 mod vanished;
 mod writer;
 
+pub use points::{Points, Written};
 pub use presence::CellSet;
 pub use vanished::vanished;
 
@@ -27,9 +29,9 @@ use crate::registry::Layout;
 use cache::TemplateCache;
 use coding::Coding;
 use labels::AgentLabels;
-use protobuf::SampleAt;
+use points::{Kind, Source};
 use template::Template;
-use writer::{Markers, Samples, Scratch, Source, Writer};
+use writer::{Scratch, Writer};
 
 /// Encodes the samples of a destination.
 #[derive(Debug)]
@@ -60,57 +62,44 @@ impl Encoder {
         self.coding.finish(request);
     }
 
-    /// Appends a sample for each series without absent values whose first value has an index in
-    /// `cells`; `fleetgauge_agent_up` has the index `layout.cells()`. Returns the number of
-    /// samples.
-    pub fn samples(
+    /// Appends the series of one agent that have points, those whose first value has an index in
+    /// `cells`; `fleetgauge_agent_up` has the index `layout.cells()`. `points` are of reports that
+    /// have these labels and this layout, and in the order of their times. Returns their number.
+    pub fn series(
         &mut self,
         labels: &str,
         layout: &Layout,
-        values: &[f64],
+        points: &[Points<'_>],
         cells: Range<usize>,
-        unix_ms: i64,
         out: &mut Vec<u8>,
-    ) -> usize {
-        self.encode(labels, layout, &Samples(values), cells, unix_ms, out)
-    }
-
-    /// Appends a stale marker for each series in `present` whose first value has an index in
-    /// `cells`. Returns the number of markers.
-    pub fn markers(
-        &mut self,
-        labels: &str,
-        layout: &Layout,
-        present: &CellSet,
-        cells: Range<usize>,
-        unix_ms: i64,
-        out: &mut Vec<u8>,
-    ) -> usize {
-        self.encode(labels, layout, &Markers(present), cells, unix_ms, out)
+    ) -> Written {
+        match points {
+            [] => Written::default(),
+            [Points(Kind::Samples(samples))] => self.encode(labels, layout, samples, cells, out),
+            [Points(Kind::Markers(markers))] => self.encode(labels, layout, markers, cells, out),
+            _ => self.encode(labels, layout, points, cells, out),
+        }
     }
 
     fn encode(
         &mut self,
         labels: &str,
         layout: &Layout,
-        source: &impl Source,
+        source: &(impl Source + ?Sized),
         cells: Range<usize>,
-        unix_ms: i64,
         out: &mut Vec<u8>,
-    ) -> usize {
+    ) -> Written {
         let Self { rules, cache, agent, scratch, coding } = self;
         agent.parse(labels);
         let (blocked, protocol) = (cache.blocked_metrics(rules, layout), coding.protocol());
-        let (sample, cells) = (&SampleAt::new(unix_ms), &cells);
-        let mut written = 0;
+        let (cells, mut written) = (&cells, Written::default());
         let catalogs = layout.tables().map(|(entry, tables)| (Some(&**entry), Some(tables)));
         let agent_up = rules.agent_up().then_some((None, None));
         for (entry, tables) in catalogs.chain(agent_up) {
             let Template { fixed, shape, .. } =
                 cache.template(rules, labels, agent, blocked, entry, protocol);
             let (scratch, coding, out) = (&mut *scratch, &mut *coding, &mut *out);
-            let mut writer =
-                Writer { shape, fixed, coding, source, sample, cells, scratch, out, written };
+            let mut writer = Writer { shape, fixed, coding, source, cells, scratch, out, written };
             writer.start(agent);
             match tables {
                 Some(tables) => {

@@ -7,7 +7,7 @@ use super::*;
 use crate::remote_write::encode::tests::fixture::{
     Agent, Rows, TIME, catalog, column, decoded, family, gauges,
 };
-use crate::remote_write::{Encoder, Rules};
+use crate::remote_write::{Encoder, Points, Rules};
 
 /// Returns the series that end when the first agent becomes the second one.
 fn ended(old: &Agent, new: &Agent) -> Vec<String> {
@@ -17,7 +17,8 @@ fn ended(old: &Agent, new: &Agent) -> Vec<String> {
     let mut out = Vec::new();
     let cells = 0..old.layout().cells() + 1;
     let mut encoder = Encoder::new(Arc::<Rules>::default());
-    let written = encoder.markers(&old.labels, old.layout(), &vanished, cells, TIME, &mut out);
+    let markers = Points::markers(&vanished, TIME);
+    let written = encoder.series(&old.labels, old.layout(), &[markers], cells, &mut out).total();
     let series: Vec<_> = decoded(&out).into_iter().map(|(labels, _)| labels).collect();
     assert_eq!(series.len(), written);
     series

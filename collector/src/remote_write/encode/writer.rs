@@ -3,60 +3,13 @@
 use std::ops::Range;
 
 use fleetgauge_proto::limits::MAX_LABELS;
-use fleetgauge_proto::report::is_absent;
 use fleetgauge_proto::rows::TableRows;
 
 use super::coding::Coding;
 use super::fixed::Fixed;
 use super::labels::AgentLabels;
-use super::presence::CellSet;
-use super::protobuf::SampleAt;
+use super::points::{Cells, Source, Written};
 use super::template::{AgentLabel, Line, Piece, Shape, TableTemplate};
-
-/// The value that marks a series as stale.
-const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-
-/// What is written for the series of an entry.
-pub(super) trait Source {
-    /// Whether the series with these values is written.
-    fn has(&self, cell: usize, width: usize) -> bool;
-
-    /// Returns the value of a sample; `None` stands for a series whose value is always 1.
-    fn value(&self, cell: Option<usize>) -> f64;
-}
-
-/// The values of a report.
-pub(super) struct Samples<'a>(pub(super) &'a [f64]);
-
-impl Source for Samples<'_> {
-    fn has(&self, cell: usize, width: usize) -> bool {
-        match width {
-            0 => true,
-            1 => self.0.get(cell).is_some_and(|value| !is_absent(*value)),
-            _ => {
-                let own = self.0.get(cell..cell + width);
-                own.is_some_and(|own| !own.iter().any(|value| is_absent(*value)))
-            }
-        }
-    }
-
-    fn value(&self, cell: Option<usize>) -> f64 {
-        cell.map_or(1.0, |cell| self.0.get(cell).copied().unwrap_or(STALE))
-    }
-}
-
-/// Stale markers of series.
-pub(super) struct Markers<'a>(pub(super) &'a CellSet);
-
-impl Source for Markers<'_> {
-    fn has(&self, cell: usize, _: usize) -> bool {
-        self.0.contains(cell)
-    }
-
-    fn value(&self, _: Option<usize>) -> f64 {
-        STALE
-    }
-}
 
 /// Encoded labels of the current agent and row. The memory is reused.
 #[derive(Debug, Default)]
@@ -93,21 +46,20 @@ impl Labels {
 }
 
 /// Writes series of one catalog.
-pub(super) struct Writer<'a, S> {
+pub(super) struct Writer<'a, S: ?Sized> {
     pub(super) shape: &'a Shape,
     pub(super) fixed: &'a mut Fixed,
     pub(super) coding: &'a mut Coding,
     pub(super) source: &'a S,
-    pub(super) sample: &'a SampleAt,
     /// Indexes of the first values of the series to write.
     pub(super) cells: &'a Range<usize>,
     pub(super) scratch: &'a mut Scratch,
     pub(super) out: &'a mut Vec<u8>,
-    /// Number of samples written.
-    pub(super) written: usize,
+    /// Number of points written.
+    pub(super) written: Written,
 }
 
-impl<S: Source> Writer<'_, S> {
+impl<S: Source + ?Sized> Writer<'_, S> {
     /// Encodes the labels of the agent. Call it first.
     pub(super) fn start(&mut self, labels: &AgentLabels) {
         let Scratch { agent, agent_bytes, row } = &mut *self.scratch;
@@ -162,8 +114,12 @@ impl<S: Source> Writer<'_, S> {
     ) {
         let mut values = Some(values);
         for column in &table.columns {
-            let cell = start + column.offset;
-            if !self.cells.contains(&cell) || !self.source.has(cell, column.width) {
+            let cells = Cells { first: start + column.offset, width: column.width };
+            if !self.cells.contains(&cells.first) {
+                continue;
+            }
+            let (points, bytes) = self.source.size(cells);
+            if bytes == 0 {
                 continue;
             }
             // The labels of a row without samples are not encoded.
@@ -172,9 +128,9 @@ impl<S: Source> Writer<'_, S> {
             }
             let lines = column.lines.clone().zip(&self.shape.lines[column.lines.clone()]);
             for (index, line) in lines {
-                self.line(index, line, cell);
+                self.line(index, line, cells, bytes);
             }
-            self.written += column.lines.len();
+            self.written = self.written.plus(points.times(column.lines.len()));
         }
     }
 
@@ -204,9 +160,9 @@ impl<S: Source> Writer<'_, S> {
         }
     }
 
-    /// Writes a series of the current row. `index` is that of the line, `cell` that of the column's
-    /// first value.
-    fn line(&mut self, index: usize, line: &Line, cell: usize) {
+    /// Writes a series of the current row. `index` is that of the line, `cells` are the values of
+    /// its column, `points` is the size of its points in bytes.
+    fn line(&mut self, index: usize, line: &Line, cells: Cells, points: usize) {
         let Scratch { agent, agent_bytes, row } = &*self.scratch;
         let sequence = line.sequence as usize;
         let mut labels = self.fixed.size(index);
@@ -217,7 +173,7 @@ impl<S: Source> Writer<'_, S> {
         let fixed = &*self.fixed;
         let labels = labels + row.bytes.len() + agent_bytes[sequence];
         let metadata = fixed.get(line.metadata);
-        self.coding.push_head(labels, self.sample.bytes() + metadata.len(), self.out);
+        self.coding.push_head(labels, points + metadata.len(), self.out);
         for piece in &self.shape.sequences[sequence] {
             self.out.extend_from_slice(match *piece {
                 Piece::Name => fixed.get(line.name),
@@ -227,8 +183,7 @@ impl<S: Source> Writer<'_, S> {
                 Piece::Agent { start, end } => agent.get(start, end),
             });
         }
-        let value = self.source.value(line.value.map(|offset| cell + usize::from(offset)));
-        self.sample.push(value, self.out);
+        self.source.push(cells, line.value.map(usize::from), self.out);
         self.out.extend_from_slice(metadata);
     }
 }

@@ -185,10 +185,5 @@ impl Judged {
                 self.failures.push(ForwardFailure::Protocol { kind: kind.name(), count, text });
             }
         }
-        if ledger.mixed_requests_total() > 0 {
-            let (kind, count) = ("mixed_requests", ledger.mixed_requests_total());
-            let text = "a request with stale markers and other samples".to_owned();
-            self.failures.push(ForwardFailure::Protocol { kind, count, text });
-        }
     }
 }

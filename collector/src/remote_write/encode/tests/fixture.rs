@@ -7,7 +7,7 @@ use fleetgauge_proto::report::EncodedValues;
 use fleetgauge_proto::{AgentId, Catalog, Limits, StaticLabels};
 use prost::Message;
 
-use super::super::{CellSet, Encoder};
+use super::super::{CellSet, Encoder, Points};
 use crate::exposition::{Format, render, write_labels};
 use crate::limits::memory_budget::MemoryBudget;
 use crate::peers::handle::ConnectionHandle;
@@ -67,16 +67,26 @@ pub(crate) const TIME: i64 = 1_800_000_000_123;
 /// is the label `__name__`.
 pub(crate) type Series = (String, u64);
 
-/// Decodes a request, and checks what the engines require of each series.
+/// Decodes a request whose series have one sample each.
 pub(crate) fn decoded(request: &[u8]) -> Vec<Series> {
+    let one = |(labels, samples): (String, Vec<_>)| {
+        let [(value, TIME)] = samples[..] else { panic!("{labels}: {samples:?}") };
+        (labels, value)
+    };
+    decoded_samples(request).into_iter().map(one).collect()
+}
+
+/// Decodes a request to the labels of its series, and the bits and times of their samples. Checks
+/// what the engines require of each series.
+pub(crate) fn decoded_samples(request: &[u8]) -> Vec<(String, Vec<(u64, i64)>)> {
     let request = WriteRequest::decode(request).unwrap();
     let series = request.series.iter().map(|series| {
         let labels = &series.labels;
         assert!(labels.is_sorted_by(|a, b| a.name < b.name), "{labels:?}");
         assert!(labels.iter().all(|label| !label.value.is_empty()), "{labels:?}");
-        let [Sample { value, unix_ms: TIME }] = series.samples[..] else { panic!("{series:?}") };
         let labels = labels.iter().map(|label| format!("{}={:?}", label.name, label.value));
-        (labels.collect::<Vec<_>>().join(","), value.to_bits())
+        let samples = series.samples.iter().map(|sample| (sample.value.to_bits(), sample.unix_ms));
+        (labels.collect::<Vec<_>>().join(","), samples.collect())
     });
     series.collect()
 }
@@ -153,8 +163,12 @@ impl Agent {
         let mut out = Vec::new();
         let cells = 0..self.layout().cells() + 1;
         let samples =
-            encoder.samples(&self.labels, self.layout(), &self.values, cells, TIME, &mut out);
-        (out, samples)
+            encoder.series(&self.labels, self.layout(), &[self.samples()], cells, &mut out);
+        (out, samples.total())
+    }
+
+    pub(crate) fn samples(&self) -> Points<'_> {
+        Points::samples(&self.values, TIME)
     }
 
     /// Returns the series of a request with all its samples.

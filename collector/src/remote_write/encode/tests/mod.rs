@@ -108,9 +108,10 @@ fn markers_are_written_for_the_given_series_only() {
     let mut encoder = Encoder::new(Arc::default());
     let mut out = Vec::new();
     let cells = 0..agent.layout().cells() + 1;
-    let written = encoder.markers(&agent.labels, agent.layout(), &vanished, cells, TIME, &mut out);
+    let markers = Points::markers(&vanished, TIME);
+    let written = encoder.series(&agent.labels, agent.layout(), &[markers], cells, &mut out);
     let markers = decoded(&out);
-    assert_eq!(written, 6);
+    assert_eq!(written, Written { samples: 0, markers: 6 });
     assert_eq!(markers.len(), 6);
     for (labels, value) in markers {
         assert!(labels.contains("wait_seconds"), "{labels}");

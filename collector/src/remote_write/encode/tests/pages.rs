@@ -1,6 +1,6 @@
 //! Requests have the series of the page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetgauge_proto::message::{self, Table};
 use fleetgauge_proto::report::ABSENT;
@@ -8,7 +8,9 @@ use fleetgauge_proto::{Catalog, Limits};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::fixture::{Agent, Rows, TIME, catalog, column, decoded, family, labels_of, rules};
+use super::fixture::{
+    Agent, Rows, TIME, catalog, column, decoded, decoded_samples, family, labels_of, rules,
+};
 use super::*;
 use crate::remote_write::{RuleSet, Rules};
 
@@ -136,9 +138,10 @@ proptest! {
         let (request, samples) = agent.request_by(&mut encoder);
         let (present, mut out) = (agent.present(), Vec::new());
         let cells = 0..agent.layout().cells() + 1;
-        let markers =
-            encoder.markers(&agent.labels, agent.layout(), &present, cells, TIME, &mut out);
-        prop_assert_eq!(markers, samples);
+        let markers = Points::markers(&present, TIME);
+        let written =
+            encoder.series(&agent.labels, agent.layout(), &[markers], cells, &mut out);
+        prop_assert_eq!(written, Written { samples: 0, markers: samples });
         let labels = |request| decoded(request).into_iter().map(|(labels, _)| labels);
         prop_assert!(labels(&request).eq(labels(&out)));
     }
@@ -155,10 +158,45 @@ proptest! {
         let (mut out, mut written) = (Vec::new(), 0);
         for cells in [0..cut, cut..end] {
             let (labels, layout) = (&agent.labels, agent.layout());
-            written += encoder.samples(labels, layout, &agent.values, cells, TIME, &mut out);
+            let own = encoder.series(labels, layout, &[agent.samples()], cells, &mut out);
+            written += own.total();
         }
         prop_assert_eq!(written, samples);
         prop_assert_eq!(out, request);
+    }
+
+    #[test]
+    fn points_of_a_series_share_its_labels(
+        agent in agent(),
+        absent in prop::collection::vec(any::<bool>(), 64),
+    ) {
+        let mut later = agent.values.clone();
+        for (value, absent) in later.iter_mut().zip(absent.iter().cycle()) {
+            *value = if *absent { ABSENT } else { *value + 1.0 };
+        }
+        let gone = agent.present().minus(&CellSet::of(agent.layout(), &later));
+        let gone = gone.unwrap_or_else(|| CellSet::empty(agent.layout()));
+        let points = [
+            agent.samples(),
+            Points::markers(&gone, TIME + 1),
+            Points::samples(&later, TIME + 2),
+        ];
+        let mut encoder = Encoder::new(Arc::default());
+        let mut series = |points: &[Points<'_>]| {
+            let (mut out, cells) = (Vec::new(), 0..agent.layout().cells() + 1);
+            let written = encoder.series(&agent.labels, agent.layout(), points, cells, &mut out);
+            (written, decoded_samples(&out).into_iter().collect::<BTreeMap<_, _>>())
+        };
+        let (written, together) = series(&points);
+        let mut expected = (Written::default(), BTreeMap::<_, Vec<_>>::default());
+        for points in points {
+            let (written, own) = series(&[points]);
+            expected.0 = expected.0.plus(written);
+            for (labels, points) in own {
+                expected.1.entry(labels).or_default().extend(points);
+            }
+        }
+        prop_assert_eq!((written, together), expected);
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn agents_with_many_label_names_fill_no_memory() {
     for n in 0..MAX_TEMPLATES {
         let labels = format!("agent=\"a\",own_{n}=\"1\"");
         let (layout, mut out) = (agent.layout(), Vec::new());
-        encoder.samples(&labels, layout, &agent.values, 0..2, TIME, &mut out);
+        encoder.series(&labels, layout, &[agent.samples()], 0..2, &mut out);
         assert!(decoded(&out)[0].0.contains(&format!("own_{n}=")));
         most = most.max(encoder.cache.size().0);
     }
@@ -53,7 +53,7 @@ fn large_templates_of_many_label_names_fill_no_memory() {
     for n in 0..80 {
         let labels = format!("agent=\"a\",own_{n}=\"1\"");
         let (layout, mut out) = (agent.layout(), Vec::new());
-        encoder.samples(&labels, layout, &agent.values, 0..15, TIME, &mut out);
+        encoder.series(&labels, layout, &[agent.samples()], 0..15, &mut out);
         most = most.max(encoder.cache.size().1);
     }
     assert!((MAX_TEMPLATE_BYTES / 2..=MAX_TEMPLATE_BYTES).contains(&most), "{most} bytes");
@@ -111,7 +111,7 @@ fn encoding_again_allocates_nothing() {
     let mut encode = |out: &mut Vec<u8>| {
         out.clear();
         let (labels, layout) = (&agent.labels, agent.layout());
-        encoder.samples(labels, layout, &agent.values, cells.clone(), TIME, out)
+        encoder.series(labels, layout, &[agent.samples()], cells.clone(), out)
     };
     encode(&mut out);
     let allocated = allocation_counter::measure(|| {

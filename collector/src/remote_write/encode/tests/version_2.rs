@@ -53,7 +53,7 @@ fn request(encoder: &mut Encoder, agents: &[&Agent]) -> Vec<u8> {
     for agent in agents {
         let (labels, layout) = (&agent.labels, agent.layout());
         let cells = 0..layout.cells() + 1;
-        encoder.samples(labels, layout, &agent.values, cells, TIME, &mut request);
+        encoder.series(labels, layout, &[agent.samples()], cells, &mut request);
     }
     encoder.finish(&mut request);
     request
@@ -107,7 +107,7 @@ fn symbols_are_only_those_of_the_request() {
     let mut part = |cells| {
         let mut out = Vec::new();
         let (labels, layout) = (&agent.labels, agent.layout());
-        encoder.samples(labels, layout, &agent.values, cells, TIME, &mut out);
+        encoder.series(labels, layout, &[agent.samples()], cells, &mut out);
         encoder.finish(&mut out);
         Request::decode(&out[..]).unwrap().symbols
     };
@@ -125,7 +125,7 @@ fn markers_of_version_2_are_those_of_version_1() {
     let markers = |encoder: &mut Encoder| {
         let mut out = Vec::new();
         let (labels, layout) = (&agent.labels, agent.layout());
-        encoder.markers(labels, layout, &present, cells.clone(), TIME, &mut out);
+        encoder.series(labels, layout, &[Points::markers(&present, TIME)], cells.clone(), &mut out);
         encoder.finish(&mut out);
         out
     };
@@ -144,7 +144,7 @@ fn encoding_version_2_again_allocates_nothing() {
     let mut encode = || {
         out.clear();
         let (labels, layout) = (&agent.labels, agent.layout());
-        encoder.samples(labels, layout, &agent.values, cells.clone(), TIME, &mut out);
+        encoder.series(labels, layout, &[agent.samples()], cells.clone(), &mut out);
         encoder.finish(&mut out);
     };
     encode();
