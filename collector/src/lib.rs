@@ -82,6 +82,7 @@ pub async fn run_reloading(
     let mut metrics = MetricsRegistry::default();
     let collector = Arc::new(CollectorState::new(config, &mut metrics));
     metrics.register_collector(Box::new(ScrapeCollector(collector_samples::of(&collector))));
+    let metrics = Arc::new(metrics);
     collector.clock.set_time_of_day(SystemTime::now());
     collector.clock.start();
     let saver = RosterSaver::open(&collector).map_err(io::Error::other)?;
@@ -90,7 +91,8 @@ pub async fn run_reloading(
     let stop_accepting = CancellationToken::new();
     let _accepting = accept::start(listeners.agents, &collector, &runtime, &stop_accepting)?;
     let stop_http = CancellationToken::new();
-    let http = HttpState::new(Arc::clone(&collector), metrics);
+    let http = HttpState::new(Arc::clone(&collector), Arc::clone(&metrics));
+    let http_address = listeners.http.local_addr()?;
     let serving = http::start(listeners.http, http, &stop_http)?;
 
     // Dropped at the end, which aborts the tasks.
@@ -99,7 +101,7 @@ pub async fn run_reloading(
     background.spawn(ticker::run(Arc::clone(&collector), watchdog));
     background.spawn(roster_ticker::run(Arc::clone(&collector)));
     background.spawn(reload::watch(Arc::clone(&collector), reload));
-    let remote_write = RemoteWriteTasks::start(&collector);
+    let remote_write = RemoteWriteTasks::start(&collector, &metrics, http_address);
     let stop_saving = CancellationToken::new();
     let saving = saver.start(&stop_saving);
 

@@ -173,6 +173,7 @@ fn everything_acknowledged_takes_no_memory() {
     assert_eq!(log.first(), 101);
 }
 
+/// A collector that acknowledges nothing.
 #[test]
 fn oldest_reports_are_dropped_beyond_the_size() {
     let limits = LogLimits { bytes: 16 * 1024, ..LogLimits::default() };

@@ -37,6 +37,18 @@ pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)>
     escaped_labels(labels).map(|label| (label.name, unescape(label.value)))
 }
 
+/// Returns the names and values of a sample's labels, as written between the braces.
+pub(crate) fn sample_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let mut rest = labels;
+    std::iter::from_fn(move || {
+        let (name, from_value) = rest.split_once("=\"")?;
+        let after = after_value(from_value)?;
+        let value = &from_value[..from_value.len() - after.len() - 1];
+        rest = after.strip_prefix(',').unwrap_or_default();
+        Some((name, unescape(value)))
+    })
+}
+
 /// A static label in rendered labels.
 struct EscapedLabel<'a> {
     /// Index of its name in the text.

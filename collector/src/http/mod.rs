@@ -61,7 +61,7 @@ const INDEX: &str = "fleetgauge collector\n\n\
 pub(crate) struct HttpState {
     collector: Arc<CollectorState>,
     /// The collector's own metrics.
-    metrics: MetricsRegistry,
+    metrics: Arc<MetricsRegistry>,
     /// One permit for each concurrent scrape.
     scrapes: Arc<Semaphore>,
 }
@@ -69,7 +69,7 @@ pub(crate) struct HttpState {
 impl HttpState {
     /// Creates the state of this collector's HTTP port. `metrics` contains the collector's own
     /// metrics.
-    pub(crate) fn new(collector: Arc<CollectorState>, metrics: MetricsRegistry) -> Self {
+    pub(crate) fn new(collector: Arc<CollectorState>, metrics: Arc<MetricsRegistry>) -> Self {
         let scrapes = Arc::new(Semaphore::new(collector.config.bounds.scrapes));
         Self { collector, metrics, scrapes }
     }

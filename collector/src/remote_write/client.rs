@@ -43,6 +43,9 @@ type Sent = (Response<Incoming>, ToEngine);
 pub(crate) struct Reply {
     /// What happened to the samples.
     pub(crate) outcome: Outcome,
+    /// Whether the engine may have stored the samples though the outcome does not say so: an
+    /// attempt had no answer, or an error of the server.
+    pub(crate) may_be_stored: bool,
     /// Seconds by which the engine's clock is ahead of ours, in whole seconds; `None` if the engine
     /// did not say.
     pub(crate) clock_offset: Option<i64>,
@@ -61,6 +64,8 @@ pub(crate) struct Client {
     protocol: Protocol,
     confirmation: Arc<Confirmation>,
     connection: Option<ToEngine>,
+    /// Attempts of the current request that were started and not answered.
+    unanswered: u32,
 }
 
 /// Leaves out what may have secrets.
@@ -97,6 +102,7 @@ impl Client {
             protocol: settings.protocol,
             confirmation: Arc::default(),
             connection: None,
+            unanswered: 0,
         }
     }
 
@@ -109,13 +115,14 @@ impl Client {
     /// destination, and then at most [`MAX_BODY_TIME`] for its body. Dropping the future closes the
     /// connection.
     pub(crate) async fn send(&mut self, body: Bytes, encoding: Encoding) -> Reply {
+        self.unanswered = 0;
         let limit = self.timeout;
         let outcome = match timeout(limit, self.exchange(body, encoding)).await {
             Ok(Ok((response, connection))) => return self.reply(response, connection).await,
             Ok(Err(error)) => error.into(),
             Err(_) => Outcome::RetryLater { after: None, why: RetryReason::Timeout(limit) },
         };
-        Reply { outcome, clock_offset: None }
+        Reply { outcome, may_be_stored: self.unanswered > 0, clock_offset: None }
     }
 
     /// Sends a request. Returns the response, whose body has not arrived yet, and its connection.
@@ -127,7 +134,10 @@ impl Client {
             return Ok(sent);
         }
         let mut connection = self.dialer.connect().await?;
-        Ok((connection.send(again).await?, connection))
+        self.unanswered += 1;
+        let response = connection.send(again).await?;
+        self.unanswered -= 1;
+        Ok((response, connection))
     }
 
     /// Sends a request on the connection of the last one. Returns `None` if there is none, or if it
@@ -135,7 +145,9 @@ impl Client {
     async fn send_on_kept(&mut self, request: Request<Full<Bytes>>) -> Option<Sent> {
         let mut connection = self.connection.take()?;
         timeout(MAX_READY_TIME, connection.ready()).await.ok()?.ok()?;
+        self.unanswered += 1;
         let response = connection.send(request).await.ok()?;
+        self.unanswered -= 1;
         Some((response, connection))
     }
 
@@ -169,7 +181,9 @@ impl Client {
         if self.protocol == Protocol::V2 {
             outcome = self.confirmation.check(outcome, head.status, &head.headers);
         }
-        Reply { outcome, clock_offset: clock_offset(&head.headers, now) }
+        // A proxy may not know what its engine did, and a cluster may have stored it in part.
+        let may_be_stored = self.unanswered > 0 || head.status.is_server_error();
+        Reply { outcome, may_be_stored, clock_offset: clock_offset(&head.headers, now) }
     }
 }
 

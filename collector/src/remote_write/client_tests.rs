@@ -35,6 +35,8 @@ fn settings(url: &str) -> DestinationSettings {
         timeout: LONG,
         max_age: LONG,
         metadata_interval: LONG,
+        own_metrics: false,
+        own_instance: None,
     }
 }
 

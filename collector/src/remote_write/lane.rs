@@ -78,6 +78,8 @@ struct Queue {
     series: usize,
     /// Number of entries of agents that have left, which do not wait.
     ends: usize,
+    /// Time of the oldest entry of the batch that is being sent, in unix milliseconds.
+    in_flight: Option<i64>,
     is_stopping: bool,
 }
 
@@ -91,7 +93,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn is_end(&self) -> bool {
+    /// Whether it is of agents that have left.
+    pub(super) fn is_end(&self) -> bool {
         self.entries.first().is_some_and(|entry| entry.is_end())
     }
 }
@@ -132,9 +135,12 @@ impl Lane {
         self.queue.lock().series
     }
 
-    /// Returns the time of the oldest entry in the queue, in unix milliseconds.
+    /// Returns the time of the oldest entry in the queue and in the batch being sent, in unix
+    /// milliseconds.
     pub(super) fn oldest(&self) -> Option<i64> {
-        self.queue.lock().entries.front().map(|(_, entry)| entry.unix_ms)
+        let queue = self.queue.lock();
+        let queued = queue.entries.front().map(|(_, entry)| entry.unix_ms);
+        queued.into_iter().chain(queue.in_flight).min()
     }
 
     /// Lets [`Self::next_batch`] return what is queued without delay, and then `None`.
@@ -143,8 +149,10 @@ impl Lane {
         self.changed.notify_one();
     }
 
-    /// Waits for the next batch. Returns `None` once the lane is stopped and empty.
+    /// Waits for the next batch. Returns `None` once the lane is stopped and empty. The batch
+    /// before it counts as being sent until this call.
     pub(super) async fn next_batch(&self) -> Option<Batch> {
+        self.queue.lock().in_flight = None;
         loop {
             let wait = {
                 let mut queue = self.queue.lock();
@@ -195,6 +203,7 @@ impl Queue {
         // Reports of an agent can share their labels. Their order stays.
         batch.entries.sort_by(|one, other| one.labels.cmp(&other.labels));
         self.series -= series;
+        self.in_flight = batch.entries.iter().map(|entry| entry.unix_ms).min();
         if self.entries.capacity() > 64 + 8 * self.entries.len() {
             self.entries.shrink_to_fit();
         }

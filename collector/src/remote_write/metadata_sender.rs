@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetgauge_proto::catalog::Family;
+use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
@@ -13,7 +15,7 @@ use super::compression::Compressor;
 use super::destination::Destination;
 use super::metadata::write_metadata;
 use super::outcome::Outcome;
-use crate::registry::CatalogEntry;
+use super::own_metrics;
 use crate::state::CollectorState;
 
 /// Maximum families of a request, as in Prometheus.
@@ -22,7 +24,11 @@ const MAX_FAMILIES: usize = 2_000;
 const MAX_FIRST_DELAY: Duration = Duration::from_secs(5);
 
 /// Sends the metadata of a destination. Never completes.
-pub(super) async fn run(collector: Arc<CollectorState>, destination: Arc<Destination>) {
+pub(super) async fn run(
+    collector: Arc<CollectorState>,
+    metrics: Arc<MetricsRegistry>,
+    destination: Arc<Destination>,
+) {
     let interval = destination.settings.metadata_interval;
     let first = tokio::time::Instant::now() + interval.min(MAX_FIRST_DELAY);
     let mut ticks = tokio::time::interval_at(first, interval);
@@ -32,7 +38,10 @@ pub(super) async fn run(collector: Arc<CollectorState>, destination: Arc<Destina
     loop {
         ticks.tick().await;
         let catalogs = collector.registry.catalogs().in_use();
-        for (body, families) in requests(&catalogs, &destination) {
+        let is_own = destination.settings.own_metrics;
+        let own = if is_own { own_metrics::families(&metrics) } else { Vec::new() };
+        let families = catalogs.iter().flat_map(|catalog| &catalog.catalog().families);
+        for (body, families) in requests(families.chain(&own), &destination) {
             let encoding = destination.compression.encoding();
             let Ok(body) = compressor.compress(&body, encoding) else { continue };
             let reply = client.send(body, encoding).await;
@@ -50,11 +59,14 @@ pub(super) async fn run(collector: Arc<CollectorState>, destination: Arc<Destina
 
 /// Returns the bodies of requests with the metadata of all families, each once, and the number of
 /// families in each.
-fn requests(catalogs: &[Arc<CatalogEntry>], destination: &Destination) -> Vec<(Vec<u8>, usize)> {
+fn requests<'a>(
+    all: impl Iterator<Item = &'a Family>,
+    destination: &Destination,
+) -> Vec<(Vec<u8>, usize)> {
     let mut requests = Vec::new();
     let (mut body, mut families) = (Vec::new(), 0);
     let mut known = HashSet::new();
-    for family in catalogs.iter().flat_map(|catalog| &catalog.catalog().families) {
+    for family in all {
         if !known.insert(&*family.name)
             || !write_metadata(family, &destination.settings.rules, &mut body)
         {

@@ -40,6 +40,7 @@ pub(crate) struct RemoteWriteMetrics {
     samples_in: Family<RemoteLabel, Counter>,
     samples: Family<RemoteLabel, Counter>,
     samples_retried: Family<RemoteLabel, Counter>,
+    samples_uncertain: Family<RemoteLabel, Counter>,
     samples_dropped: Family<ReasonLabels, Counter>,
     samples_pending: Family<RemoteLabel, Gauge>,
     reports_missing: Family<RemoteLabel, Counter>,
@@ -65,6 +66,8 @@ pub(crate) struct DestinationMetrics {
     pub(super) samples: Counter,
     /// Samples that were sent again after a failed request.
     pub(super) samples_retried: Counter,
+    /// Samples that the engine has refused and may have, from a request without an answer.
+    pub(super) samples_uncertain: Counter,
     /// Series with a sample in the queues.
     pub(super) samples_pending: Gauge,
     /// Reports that agents no longer had in their logs when the collector asked for them.
@@ -81,7 +84,7 @@ pub(crate) struct DestinationMetrics {
     pub(super) bytes: Counter,
     /// Time of the newest accepted sample, in unix seconds.
     pub(super) highest_sent: Gauge<f64, AtomicU64>,
-    /// Age of the oldest queued sample in seconds; 0 if the queues are empty.
+    /// Age of the oldest sample that is queued or being sent, in seconds; 0 without one.
     pub(super) lag: Gauge<f64, AtomicU64>,
     /// The engine's time of day less the collector's, in seconds, from its answers.
     pub(super) clock_offset: Gauge<f64, AtomicU64>,
@@ -98,6 +101,7 @@ impl RemoteWriteMetrics {
             samples_in: Family::default(),
             samples: Family::default(),
             samples_retried: Family::default(),
+            samples_uncertain: Family::default(),
             samples_dropped: Family::default(),
             samples_pending: Family::default(),
             reports_missing: Family::default(),
@@ -124,6 +128,11 @@ impl RemoteWriteMetrics {
             "samples_retried",
             "Samples sent again after a failed request",
             self.samples_retried.clone(),
+        );
+        to.register(
+            "samples_uncertain",
+            "Samples refused as older than others, of a request that the engine may have stored",
+            self.samples_uncertain.clone(),
         );
         to.register(
             "samples_dropped",
@@ -175,7 +184,7 @@ impl RemoteWriteMetrics {
         );
         to.register_with_unit(
             "lag",
-            "Age of the oldest sample in the queues; 0 if they are empty",
+            "Age of the oldest sample that is queued or being sent; 0 without one",
             Unit::Seconds,
             self.lag.clone(),
         );
@@ -201,6 +210,7 @@ impl RemoteWriteMetrics {
             samples_in: self.samples_in.get_or_create_owned(&label),
             samples: self.samples.get_or_create_owned(&label),
             samples_retried: self.samples_retried.get_or_create_owned(&label),
+            samples_uncertain: self.samples_uncertain.get_or_create_owned(&label),
             samples_pending: self.samples_pending.get_or_create_owned(&label),
             reports_missing: self.reports_missing.get_or_create_owned(&label),
             stale_markers: self.stale_markers.get_or_create_owned(&label),
@@ -227,6 +237,13 @@ impl DestinationMetrics {
     pub(super) fn dropped(&self, reason: DropReason, samples: usize) {
         let labels = ReasonLabels { remote_name: self.name.clone(), reason: reason.reason() };
         self.dropped.get_or_create(&labels).inc_by(samples as u64);
+    }
+
+    /// Returns the number of samples that were dropped for this reason.
+    #[cfg(test)]
+    pub(super) fn dropped_for(&self, reason: DropReason) -> u64 {
+        let labels = ReasonLabels { remote_name: self.name.clone(), reason: reason.reason() };
+        self.dropped.get_or_create(&labels).get()
     }
 
     /// Counts a request by its HTTP status, or by why there was no answer.

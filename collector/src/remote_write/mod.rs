@@ -9,6 +9,7 @@
 //! have a limit; reports that find no room are not forwarded.
 
 mod agent_state;
+mod answer;
 mod backoff;
 mod client;
 mod compression;
@@ -25,6 +26,7 @@ mod metadata;
 mod metadata_sender;
 mod metrics;
 mod outcome;
+mod own_metrics;
 mod part;
 mod pattern;
 mod replays;
@@ -32,6 +34,7 @@ mod rules;
 mod run;
 mod sender;
 mod session;
+mod uncertain;
 
 pub use compression::{Compressor, Encoding};
 pub use encode::{CellSet, Encoder, Points, Written, vanished};

@@ -1,14 +1,17 @@
 //! The tasks of remote write.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::metadata_sender;
+use super::own_metrics::{OwnMetrics, default_instance};
 use super::sender::Sender;
 use crate::config::Protocol;
 use crate::state::CollectorState;
@@ -25,14 +28,23 @@ pub(crate) struct RemoteWriteTasks {
     senders: JoinSet<()>,
     /// Tasks that end when they are dropped.
     others: JoinSet<()>,
+    /// Ends the forwarding of own metrics.
+    stop: CancellationToken,
+    /// Ends all retries.
     abort: CancellationToken,
 }
 
 impl RemoteWriteTasks {
     /// Starts the tasks; none if the collector has no destinations.
-    pub(crate) fn start(collector: &Arc<CollectorState>) -> Self {
+    /// `metrics` are the collector's own metrics, `http` is the address of its HTTP port.
+    pub(crate) fn start(
+        collector: &Arc<CollectorState>,
+        metrics: &Arc<MetricsRegistry>,
+        http: SocketAddr,
+    ) -> Self {
         let mut tasks = Self::default();
         let Some(forwarder) = &collector.forwarder else { return tasks };
+        let instance = default_instance(&collector.config, http);
         for (index, destination) in forwarder.destinations().iter().enumerate() {
             for lane in 0..destination.lanes().len() {
                 let sender = Sender::new(collector, destination, index, &tasks.abort);
@@ -40,8 +52,13 @@ impl RemoteWriteTasks {
             }
             // Series of remote write 2.0 have their metadata.
             if destination.settings.protocol == Protocol::V1 {
-                let (collector, destination) = (Arc::clone(collector), Arc::clone(destination));
-                tasks.others.spawn(metadata_sender::run(collector, destination));
+                let (collector, metrics) = (Arc::clone(collector), Arc::clone(metrics));
+                let destination = Arc::clone(destination);
+                tasks.others.spawn(metadata_sender::run(collector, metrics, destination));
+            }
+            if destination.settings.own_metrics {
+                let own = OwnMetrics::new(collector, destination, metrics, &instance);
+                tasks.senders.spawn(own.run(tasks.stop.clone(), tasks.abort.clone()));
             }
         }
         tasks.others.spawn(tick(Arc::clone(collector)));
@@ -55,6 +72,7 @@ impl RemoteWriteTasks {
         for lane in forwarder.destinations().iter().flat_map(|destination| destination.lanes()) {
             lane.stop();
         }
+        self.stop.cancel();
         let all = async { while self.senders.join_next().await.is_some() {} };
         if tokio::time::timeout(limit, all).await.is_ok() {
             return;

@@ -1,12 +1,13 @@
 //! The sender of a lane: encodes its batches, sends them, and acts on the answers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::answer::{Answer, Next};
 use super::backoff::Backoff;
 use super::client::{Client, Reply};
 use super::compression::{Compressor, Encoding};
@@ -15,8 +16,8 @@ use super::drop_reason::DropReason;
 use super::encode::{Encoder, Points, Written};
 use super::entry::{Content, Entry};
 use super::lane::Batch;
-use super::outcome::Outcome;
 use super::part::Part;
+use super::uncertain::Uncertain;
 use crate::state::CollectorState;
 
 /// Maximum refused requests in a row to find the refused samples of a batch. Accepted ones show
@@ -37,20 +38,10 @@ pub(super) struct Sender {
     compressor: Compressor,
     /// The body before compression. Kept, to allocate once.
     body: Vec<u8>,
+    /// Reports of the batch that the engine may have, though a request with them failed.
+    uncertain: Uncertain,
     /// Ends all retries.
     abort: CancellationToken,
-}
-
-/// The engine's answer for a part.
-enum Answer {
-    Accepted,
-    Refused {
-        status: u16,
-        excerpt: String,
-    },
-    TooLarge,
-    /// The collector stops.
-    Aborted,
 }
 
 /// What the last request for a part carried.
@@ -63,14 +54,6 @@ struct Encoded {
     newest_ms: i64,
     /// Size of the body, compressed.
     bytes: usize,
-}
-
-/// What to do after an answer.
-enum Next {
-    Done(Answer),
-    /// Send again at once, with another compression.
-    Again,
-    Wait(Duration),
 }
 
 impl Sender {
@@ -91,6 +74,7 @@ impl Sender {
             index,
             compressor: Compressor::default(),
             body: Vec::new(),
+            uncertain: Uncertain::default(),
             abort: abort.clone(),
         }
     }
@@ -106,6 +90,7 @@ impl Sender {
 
     /// Sends a batch. Returns once its samples are accepted or dropped.
     async fn deliver(&mut self, batch: &Batch) {
+        self.uncertain.clear();
         let mut parts = vec![Part::whole(batch)];
         let mut probes = MAX_PROBES;
         while let Some(part) = parts.pop() {
@@ -156,7 +141,7 @@ impl Sender {
         let mut backoff = Backoff::default();
         let mut is_retry = false;
         loop {
-            let mut sent = self.encode(batch, part);
+            let mut sent = self.encode(batch, part, false);
             if sent.written.total() == 0 {
                 return (Answer::Accepted, sent);
             }
@@ -174,7 +159,10 @@ impl Sender {
                 reply = self.request(body, encoding) => reply,
                 () = abort.cancelled() => return (Answer::Aborted, sent),
             };
-            match self.next(reply.outcome, encoding, &mut backoff) {
+            if reply.may_be_stored {
+                self.uncertain.note(batch, part);
+            }
+            match Next::after(reply.outcome, &self.destination, encoding, &mut backoff) {
                 Next::Done(answer) => return (answer, sent),
                 Next::Again => {}
                 Next::Wait(delay) => tokio::select! {
@@ -185,16 +173,22 @@ impl Sender {
         }
     }
 
-    /// Encodes a part into the body, without entries that are too old.
-    fn encode(&mut self, batch: &Batch, part: &Part) -> Encoded {
+    /// Encodes a part into the body, without entries that are too old. `only_uncertain`: without
+    /// entries of which it is certain that the engine does not have them.
+    fn encode(&mut self, batch: &Batch, part: &Part, only_uncertain: bool) -> Encoded {
         self.body.clear();
         let mut encoded = Encoded::default();
+        let mut index = part.entries.start;
         // Series with points at several times have their labels once.
         for entries in part.of(batch).chunk_by(|one, next| one.has_series_of(next)) {
+            let first = index;
+            index += entries.len();
             let Some(Entry { labels, layout, .. }) = entries.first().map(|entry| &**entry) else {
                 continue;
             };
-            let points = self.points(entries, part, &mut encoded);
+            let is_left_out = |at: usize| only_uncertain && !self.uncertain.contains(first + at);
+            let entries = entries.iter().enumerate().filter(|(at, _)| !is_left_out(*at));
+            let points = self.points(entries.map(|(_, entry)| &**entry), part, &mut encoded);
             let (cells, out) = (part.cells.clone(), &mut self.body);
             let written = self.encoder.series(labels, layout, &points, cells, out);
             encoded.written = encoded.written.plus(written);
@@ -206,12 +200,12 @@ impl Sender {
     /// Returns the points of entries that are not too old.
     fn points<'e>(
         &self,
-        entries: &'e [Arc<Entry>],
+        entries: impl Iterator<Item = &'e Entry>,
         part: &Part,
         encoded: &mut Encoded,
     ) -> Vec<Points<'e>> {
         let oldest_ms = self.oldest_allowed();
-        let mut points = Vec::with_capacity(entries.len());
+        let mut points = Vec::new();
         for entry in entries {
             let unix_ms = entry.unix_ms;
             if unix_ms < oldest_ms {
@@ -251,45 +245,10 @@ impl Sender {
         reply
     }
 
-    /// Decides what to do after an answer.
-    fn next(&mut self, outcome: Outcome, used: Encoding, backoff: &mut Backoff) -> Next {
-        let destination = &self.destination;
-        let compression = &destination.compression;
-        match outcome {
-            Outcome::Accepted => {
-                compression.accepted(used);
-                destination.succeeded();
-                Next::Done(Answer::Accepted)
-            }
-            Outcome::Rejected { .. } if compression.falls_back(used, false) => {
-                compression.zstd_refused();
-                Next::Again
-            }
-            Outcome::Rejected { status, excerpt } => {
-                Next::Done(Answer::Refused { status, excerpt })
-            }
-            Outcome::TooLarge => Next::Done(Answer::TooLarge),
-            Outcome::Unsupported { .. } if compression.falls_back(used, true) => {
-                compression.zstd_refused();
-                Next::Again
-            }
-            Outcome::Unsupported { status } => {
-                destination.failed_protocol(status);
-                Next::Wait(Backoff::after_failure())
-            }
-            Outcome::RetryLater { after, why } => {
-                destination.failed(&why.to_string());
-                Next::Wait(backoff.next(after))
-            }
-            Outcome::Failed { status, excerpt } => {
-                destination.failed(&format!("HTTP status {status}: {excerpt}"));
-                Next::Wait(Backoff::after_failure())
-            }
-        }
-    }
-
     /// Counts the points of a part after its last answer.
-    fn count(&self, batch: &Batch, part: &Part, answer: &Answer, sent: Encoded) {
+    fn count(&mut self, batch: &Batch, part: &Part, answer: &Answer, sent: Encoded) {
+        let is_refused = matches!(answer, Answer::Refused { .. });
+        let uncertain = if is_refused { self.uncertain_samples(batch, part) } else { 0 };
         let metrics = &self.destination.metrics;
         let Written { samples, markers } = sent.written;
         match answer {
@@ -302,10 +261,12 @@ impl Sender {
             Answer::TooLarge => metrics.dropped(DropReason::TooLarge, samples),
             Answer::Aborted => metrics.dropped(DropReason::Stopped, samples),
             Answer::Refused { status, excerpt } => {
-                metrics.dropped(DropReason::Rejected, samples);
+                let rejected = samples.saturating_sub(uncertain);
+                metrics.dropped(DropReason::Rejected, rejected);
+                metrics.samples_uncertain.inc_by(uncertain as u64);
                 metrics.stale_markers_superseded.inc_by(markers as u64);
                 if samples > 0 {
-                    self.log_refused(batch, part, *status, excerpt);
+                    self.log_refused(batch, part, *status, excerpt, rejected == 0);
                 }
             }
         }
@@ -316,10 +277,34 @@ impl Sender {
         metrics.stale_markers_dropped.inc_by(sent.expired.markers as u64);
     }
 
-    fn log_refused(&self, batch: &Batch, part: &Part, status: u16, excerpt: &str) {
-        let Some(count) = self.collector.log_due(("samples refused", "")) else { return };
+    /// Returns how many samples of a part the engine may have, though a request with them failed.
+    fn uncertain_samples(&mut self, batch: &Batch, part: &Part) -> usize {
+        if batch.is_end() || self.uncertain.is_empty() {
+            return 0;
+        }
+        self.encode(batch, part, true).written.samples
+    }
+
+    fn log_refused(
+        &self,
+        batch: &Batch,
+        part: &Part,
+        status: u16,
+        excerpt: &str,
+        is_uncertain: bool,
+    ) {
+        let line = if is_uncertain {
+            "samples refused that the engine may have"
+        } else {
+            "samples refused by the engine"
+        };
+        let Some(count) = self.collector.log_due((line, "")) else { return };
         let agent = part.of(batch).first().map(|entry| entry.agent()).unwrap_or_default();
         let remote_name = &*self.destination.settings.name;
-        warn!(remote_name, status, agent, excerpt, count, "samples refused by the engine");
+        if is_uncertain {
+            info!(remote_name, status, agent, excerpt, count, "{line}");
+        } else {
+            warn!(remote_name, status, agent, excerpt, count, "{line}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::registry::{Layout, RegisteredAgent};
 /// Maximum time by which a report can be ahead of the collector's clock, in milliseconds. Agents
 /// use the collector's time, so more is a mistake. Engines refuse samples that are far ahead, or
 /// afterwards everything before them.
-const MAX_AHEAD_MS: i64 = 60_000;
+const MAX_AHEAD_MS: u64 = 60_000;
 
 /// Forwarding state of a session.
 #[derive(Debug)]
@@ -41,6 +41,14 @@ pub(crate) struct ReportTime {
     pub(crate) unix_ms: u64,
     /// The collector's time, in unix milliseconds.
     pub(crate) now_ms: u64,
+}
+
+impl ReportTime {
+    /// Returns by how many milliseconds the report is ahead of the collector's clock, if that is
+    /// too much to forward it.
+    pub(crate) fn too_far_ahead(&self) -> Option<u64> {
+        self.unix_ms.checked_sub(self.now_ms).filter(|ahead| *ahead > MAX_AHEAD_MS)
+    }
 }
 
 impl ForwardedSession {
@@ -145,8 +153,7 @@ impl Forwarder {
     ) {
         let ReportTime { sequence, .. } = time;
         let unix_ms = i64::try_from(time.unix_ms).unwrap_or(i64::MAX);
-        let now_ms = i64::try_from(time.now_ms).unwrap_or(i64::MAX);
-        let is_ahead = unix_ms > now_ms.saturating_add(MAX_AHEAD_MS);
+        let is_ahead = time.too_far_ahead().is_some();
         let present = Arc::new(CellSet::of(layout, values));
         let next = Shown { labels: labels.into(), layout: Arc::clone(layout), present, unix_ms };
         let report = Arc::new(Entry {

@@ -85,6 +85,11 @@ pub(super) fn is_header(text: &str) -> Result<(), String> {
 pub(super) fn is_label(text: &str) -> Result<(), String> {
     let (name, value) = pair(text);
     label_name(name)?;
+    is_label_value(value)
+}
+
+/// Checks the value of a label.
+pub(super) fn is_label_value(value: &str) -> Result<(), String> {
     match value.len() {
         0 => Err("the value must not be empty: a label without a value is no label".to_owned()),
         1..=MAX_LABEL_VALUE_BYTES => Ok(()),

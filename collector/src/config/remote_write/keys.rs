@@ -7,8 +7,8 @@ use fleetgauge_common::settings::{Kind, Setting, Tables, setting};
 use fleetgauge_common::tls_client::is_server_name;
 
 use super::checks::{
-    is_header, is_label, is_label_name, is_name, is_pattern, is_renamed_label, is_renamed_metric,
-    is_url,
+    is_header, is_label, is_label_name, is_label_value, is_name, is_pattern, is_renamed_label,
+    is_renamed_metric, is_url,
 };
 use super::{Compression, MAX_DESTINATIONS, Protocol};
 
@@ -58,7 +58,7 @@ pub(in crate::config) const TABLES: Tables = Tables {
     ],
 };
 
-const KEYS: [Setting; 28] = [
+const KEYS: [Setting; 30] = [
     setting("url", Kind::Text(is_url), "URL", "Where the engine receives remote write").required(),
     setting("name", Kind::Text(is_name), "NAME", "Name in logs and metrics")
         .default_note("host and port of the url"),
@@ -115,4 +115,8 @@ const KEYS: [Setting; 28] = [
         .default("6h"),
     setting("metadata_interval", Kind::seconds(10, 86_400), "DURATION", "Interval of metadata")
         .default("1m"),
+    setting("own_metrics", Kind::Switch, "BOOL", "Forward the collector's own metrics")
+        .default("false"),
+    setting("own_instance", Kind::Text(is_label_value), "TEXT", "Label instance of own metrics")
+        .default_note("host name and port of http_listen, or advertise"),
 ];

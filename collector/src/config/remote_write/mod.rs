@@ -84,6 +84,10 @@ pub struct DestinationSettings {
     pub max_age: Duration,
     /// Interval at which metadata is sent.
     pub metadata_interval: Duration,
+    /// Whether the collector's own metrics are forwarded.
+    pub own_metrics: bool,
+    /// Label `instance` of the collector's own metrics; `None`: name of the host and HTTP port.
+    pub own_instance: Option<Box<str>>,
 }
 
 /// Returns the valid tables `[[remote_write]]`, and rejects the others.
@@ -108,6 +112,7 @@ fn destination(layers: &mut Layers, entry: &Entry) -> Option<DestinationSettings
     let (auth, headers) = (auth(layers, entry), headers(layers, entry));
     let (protocol, compression) = protocol(layers, entry);
     let rules = rules(layers, entry);
+    layers.accept(entry.requires("own_instance", "own_metrics"));
     let url = checks::url(entry.text("url")?).ok()?;
     let tls = if url.is_tls() {
         Some(tls(layers, entry)?)
@@ -136,6 +141,8 @@ fn destination(layers: &mut Layers, entry: &Entry) -> Option<DestinationSettings
         timeout: entry.duration("timeout"),
         max_age: entry.duration("max_age"),
         metadata_interval: entry.duration("metadata_interval"),
+        own_metrics: entry.switch("own_metrics"),
+        own_instance: entry.text("own_instance").map(Into::into),
     })
 }
 

@@ -57,6 +57,8 @@ fn url_alone_is_enough() {
         timeout: Duration::from_secs(30),
         max_age: Duration::from_secs(6 * 3600),
         metadata_interval: Duration::from_secs(60),
+        own_metrics: false,
+        own_instance: None,
     };
     assert_eq!(settings, expected);
     assert!(read("").unwrap().remote_write.is_empty());
@@ -68,7 +70,7 @@ fn every_key_has_an_effect() {
         headers = { X-Scope-OrgID = 'fleet', x-a = 'b c' }\n\
         durable = false\nout_of_order = true\nagent_up = false\nlanes = 64\nmax_samples = 7\n\
         max_queue = '2MiB'\nflush_delay = '5ms'\ntimeout = '7s'\nmax_age = '1h'\n\
-        metadata_interval = '5m'";
+        metadata_interval = '5m'\nown_metrics = true\nown_instance = 'c-1'";
     let settings = destination(URL, keys).unwrap();
     assert_eq!((&*settings.name, settings.compression), ("mimir", Compression::Snappy));
     assert_eq!(settings.headers["x-scope-orgid"], "fleet");
@@ -78,6 +80,7 @@ fn every_key_has_an_effect() {
     let numbers = (settings.lanes, settings.max_samples, settings.max_queue_bytes);
     assert_eq!(numbers, (64, 7, 2 << 20));
     assert_eq!(settings.flush_delay, Duration::from_millis(5));
+    assert_eq!((settings.own_metrics, settings.own_instance.as_deref()), (true, Some("c-1")));
     let seconds = [settings.timeout, settings.max_age, settings.metadata_interval];
     assert_eq!(seconds.map(|time| time.as_secs()), [7, 3600, 300]);
     let zstd = destination(URL, "compression = 'zstd'").unwrap();

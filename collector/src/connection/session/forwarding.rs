@@ -18,10 +18,12 @@ use fleetgauge_proto::{Message, capability};
 use super::replay::Replay;
 use super::send;
 use crate::clock::Millis;
+use crate::exposition::agent_of;
 use crate::peers::handle::ConnectionHandle;
 use crate::registry::RegisteredAgent;
 use crate::remote_write::{ForwardedSession, Forwarder, ReportTime};
 use crate::state::CollectorState;
+use crate::telemetry::log_limiter::log_count;
 
 /// Maximum reports that an agent may send again before it is asked for more.
 const WINDOW: u32 = 32;
@@ -89,6 +91,7 @@ impl Forwarding {
         let session =
             self.session.get_or_insert_with(|| forwarder.enter(agent.id(), log, sequence));
         let time = ReportTime { sequence, unix_ms, now_ms: collector.clock.unix_ms() };
+        log_too_far_ahead(time, agent.id().as_str(), collector);
         forwarder.report(session, agent, time);
         self.acknowledge(forwarder, time.now_ms, out);
         self.give_up_stalled(forwarder, handle, now);
@@ -187,6 +190,7 @@ impl Forwarding {
         let (Some(replay), Some(session)) = (&mut self.replay, &mut self.session) else { return };
         let Report { sequence, unix_ms, .. } = *report;
         let time = ReportTime { sequence, unix_ms, now_ms: collector.clock.unix_ms() };
+        log_too_far_ahead(time, agent_of(labels), collector);
         let layout = replay.layout();
         forwarder.replayed(session, labels, &layout, replay.values.values(), time);
         self.ask(forwarder, handle, out);
@@ -200,6 +204,16 @@ impl Forwarding {
             forwarder.replays().release(handle.session());
         }
     }
+}
+
+/// Logs a report that is not forwarded, because its time is too far ahead.
+fn log_too_far_ahead(time: ReportTime, agent: &str, collector: &CollectorState) {
+    let Some(ahead) = time.too_far_ahead() else { return };
+    let offset = ahead / 1_000;
+    log_count!(
+        collector, ("report from the future not forwarded", ""), warn,
+        "report from the future not forwarded", %agent, offset
+    );
 }
 
 fn resend(first: u64, reports: u32) -> Message<'static> {

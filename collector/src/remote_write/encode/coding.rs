@@ -9,11 +9,11 @@ use crate::config::Protocol;
 
 /// Metadata of a family, which series of remote write 2.0 have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct FamilyMetadata<'a> {
+pub(in crate::remote_write) struct FamilyMetadata<'a> {
     /// Number of the metric type; 0 if it is unknown.
-    pub(super) kind: u8,
-    pub(super) help: &'a str,
-    pub(super) unit: &'a str,
+    pub(in crate::remote_write) kind: u8,
+    pub(in crate::remote_write) help: &'a str,
+    pub(in crate::remote_write) unit: &'a str,
 }
 
 /// How the labels of a request are encoded.

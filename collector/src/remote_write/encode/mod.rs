@@ -7,6 +7,7 @@ mod builder;
 mod cache;
 mod coding;
 mod fixed;
+mod labeled;
 mod labels;
 mod points;
 mod presence;
@@ -16,6 +17,9 @@ mod template;
 mod vanished;
 mod writer;
 
+pub(super) use coding::FamilyMetadata;
+pub(super) use labeled::{LabeledEncoder, SeriesLabels};
+pub(super) use points::STALE;
 pub use points::{Points, Written};
 pub use presence::CellSet;
 pub use vanished::vanished;

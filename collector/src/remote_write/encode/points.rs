@@ -6,7 +6,7 @@ use super::presence::CellSet;
 use super::protobuf::SampleAt;
 
 /// The value that marks a series as stale.
-const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+pub(in crate::remote_write) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 /// The values of a column in a row.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,8 @@
 //! Remote write: a collector, test agents, and a receiver that accounts for every sample.
 
+mod hostile_logs;
 mod outages;
+mod own_metrics;
 mod refusals;
 mod replays;
 mod samples;

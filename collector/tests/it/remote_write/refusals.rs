@@ -1,5 +1,7 @@
 //! Engines that refuse requests.
 
+use fleetgauge_receiver::Answer;
+
 use super::samples::dropped;
 use super::{Engine, report, series, start_ms};
 use crate::support::agent::{Agent, identity};
@@ -91,6 +93,86 @@ fn reports_that_the_engine_has_already_take_none_of_the_new_ones_with_them() {
     engine.until(|ledger| ledger.samples_total() == 8 * 1_000);
     eventually("the repeats are counted", || dropped(&second, "rejected") == 2_000.0);
     engine.expect_no_violations();
+}
+
+/// The engine has stored a request with three reports of an agent and the connection is cut. Then
+/// it accepts only the newest one again.
+#[test]
+fn reports_that_an_unanswered_request_has_stored_do_not_count_as_rejected() {
+    for batches_before in [0, 1] {
+        let engine = Engine::start();
+        engine.receiver.faults().in_order_only(400);
+        let collector = engine.collector(&three_reports_a_request(2));
+        let mut agent = Agent::open(collector.agents, &identity("a"), &gauges(&["x", "y"]));
+        let start = start_ms();
+        let mut report_three = |batch: u32| {
+            for round in 3 * batch..3 * batch + 3 {
+                report(&mut agent, start + i64::from(round), &[f64::from(round); 2]);
+            }
+        };
+        if batches_before > 0 {
+            // The next request uses the connection of this one.
+            report_three(0);
+            engine.until(|ledger| ledger.samples_total() == 9);
+        }
+        engine.receiver.faults().answer_next(1, Answer::Cut { stored: true });
+        report_three(batches_before);
+        let accepted =
+            || collector.metric("fleetgauge_remote_write_samples_total{remote_name=\"engine\"}");
+        let expected = f64::from(9 * batches_before + 3);
+        eventually("the newest report is accepted", || accepted() == expected);
+        assert_eq!(uncertain(&collector), 6.0);
+        assert_eq!(dropped(&collector, "rejected"), 0.0);
+        assert_eq!(engine.values(&series("x", "a")).len() as u32, 3 * batches_before + 3);
+        assert!(engine.receiver.ledger().requests_total() < 15);
+        engine.expect_no_violations();
+    }
+}
+
+/// The newest report shows that the engine does not take the series.
+#[test]
+fn series_that_the_engine_never_takes_counts_as_rejected_after_an_unanswered_request() {
+    let engine = Engine::start();
+    let faults = engine.receiver.faults();
+    faults.poison(400, |labels| labels.get("__name__") == Some("bad"));
+    faults.answer_next(1, Answer::Cut { stored: false });
+    let collector = engine.collector(&three_reports_a_request(3));
+    let mut agent = Agent::open(collector.agents, &identity("a"), &gauges(&["x", "bad", "y"]));
+    let start = start_ms();
+    for round in 1_i32..=3 {
+        report(&mut agent, start + i64::from(round), &[f64::from(round); 3]);
+    }
+    engine.until(|ledger| ledger.samples_total() == 3 * 3);
+    eventually("the newest sample is counted", || dropped(&collector, "rejected") == 1.0);
+    assert_eq!(uncertain(&collector), 2.0);
+    engine.expect_no_violations();
+}
+
+/// 429 is an answer: the engine has nothing of the request.
+#[test]
+fn refusal_after_a_request_that_was_not_stored_counts_as_rejected() {
+    let engine = Engine::start();
+    let faults = engine.receiver.faults();
+    faults.poison(400, |_| true);
+    faults.answer_next(1, Answer::Status { status: 429, retry_after: None });
+    let collector = engine.collector(&three_reports_a_request(1));
+    let mut agent = Agent::open(collector.agents, &identity("a"), &gauges(&["x"]));
+    let start = start_ms();
+    for round in 1_i32..=3 {
+        report(&mut agent, start + i64::from(round), &[f64::from(round)]);
+    }
+    eventually("all samples are dropped", || dropped(&collector, "rejected") == 6.0);
+    assert_eq!(uncertain(&collector), 0.0);
+}
+
+/// Returns keys with which each request has three reports of this many series, and
+/// `fleetgauge_agent_up`.
+fn three_reports_a_request(series: u32) -> String {
+    format!("compression = \"snappy\"\nflush_delay = \"1m\"\nmax_samples = {}", 3 * (series + 1))
+}
+
+fn uncertain(collector: &Collector) -> f64 {
+    collector.metric("fleetgauge_remote_write_samples_uncertain_total{remote_name=\"engine\"}")
 }
 
 #[test]

@@ -11,18 +11,18 @@ use crate::support::eventually;
 use crate::support::frames::{CatalogFrame, frame, gauges, hello, ping};
 
 /// An agent with a log: it knows which values it has reported at which times.
-struct LoggingAgent {
-    agent: Agent,
-    start: i64,
+pub(super) struct LoggingAgent {
+    pub(super) agent: Agent,
+    pub(super) start: i64,
     /// Number of its series.
     series: usize,
     /// What the collector has sent, pongs excluded.
     resends: Vec<Resend>,
-    acknowledged: u64,
+    pub(super) acknowledged: u64,
 }
 
 /// All values of a report are its sequence number.
-fn report_frame(number: u32, sequence: u64, start: i64, series: usize) -> Vec<u8> {
+pub(super) fn report_frame(number: u32, sequence: u64, start: i64, series: usize) -> Vec<u8> {
     let mut encoded = EncodedValues::default();
     let decimals = vec![0; series];
     encoded.encode_all(&vec![sequence as f64; series], [(1, &*decimals)].into_iter());
@@ -38,9 +38,13 @@ fn catalog(series: usize) -> CatalogFrame {
     gauges(&names.collect::<Vec<_>>())
 }
 
-/// The catalog as sent on stream 1.
 fn replayed_catalog(series: usize) -> Vec<u8> {
-    let CatalogFrame { bytes, .. } = catalog(series);
+    on_stream_1(&catalog(series))
+}
+
+/// Returns a catalog as sent on stream 1.
+pub(super) fn on_stream_1(catalog: &CatalogFrame) -> Vec<u8> {
+    let bytes = &catalog.bytes;
     let payload = &bytes[8..];
     let mut frames = fleetgauge_proto::FrameBuffer::default();
     let accept = fleetgauge_proto::Accept { version: 1, max_payload_bytes: 1 << 20 };
@@ -56,7 +60,7 @@ fn replayed_catalog(series: usize) -> Vec<u8> {
 
 impl LoggingAgent {
     /// Connects. `first` is the first sequence number of the log.
-    fn open(collector: &Collector, id: &str, first: u64) -> Self {
+    pub(super) fn open(collector: &Collector, id: &str, first: u64) -> Self {
         Self::with_series(collector, id, first, 1)
     }
 
@@ -81,18 +85,18 @@ impl LoggingAgent {
         Self { agent, start: start_ms(), series, resends: Vec::new(), acknowledged: 0 }
     }
 
-    fn report(&mut self, sequence: u64) {
+    pub(super) fn report(&mut self, sequence: u64) {
         self.agent.send(&report_frame(stream::LIVE, sequence, self.start, self.series));
         self.settle(sequence);
     }
 
-    fn replay(&mut self, sequence: u64) {
+    pub(super) fn replay(&mut self, sequence: u64) {
         self.agent.send(&report_frame(stream::REPLAY, sequence, self.start, self.series));
         self.settle(sequence);
     }
 
     /// Waits until everything that was sent is handled, and notes what the collector has sent.
-    fn settle(&mut self, token: u64) {
+    pub(super) fn settle(&mut self, token: u64) {
         self.agent.send(&ping(token));
         loop {
             let (header, payload) = self.agent.receive_frame().unwrap();
@@ -107,7 +111,7 @@ impl LoggingAgent {
     }
 
     /// Waits until the collector has asked for reports.
-    fn asked(&mut self) -> Resend {
+    pub(super) fn asked(&mut self) -> Resend {
         let mut token = 1_000_000;
         eventually("the collector asks for reports", || {
             token += 1;

@@ -1,6 +1,6 @@
 //! What arrives at the engine.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetgauge_proto::message::Label;
 use fleetgauge_proto::report::ABSENT;
@@ -8,6 +8,7 @@ use fleetgauge_proto::report::ABSENT;
 use super::{Engine, report, series, start_ms};
 use crate::support::agent::{Agent, Identity, identity};
 use crate::support::collector::Collector;
+use crate::support::command::Process;
 use crate::support::frames::{add_disks, disks, gauges};
 
 #[test]
@@ -101,6 +102,26 @@ fn report_from_the_future_is_not_forwarded() {
     engine.until(|ledger| ledger.samples_total() == 2);
     assert_eq!(engine.values(&series("x", "a")), [(start, 2.0)]);
     assert_eq!(dropped(&collector, "bad_time"), 2.0);
+}
+
+#[test]
+fn report_from_the_future_is_logged_and_many_do_not_fill_the_log() {
+    let engine = Engine::start();
+    let settings = engine.settings("");
+    let process = Process::start(&["--config", settings.path().to_str().unwrap()]);
+    let mut agent = Agent::open(process.agents, &identity("a"), &gauges(&["x"]));
+    let (begun, start) = (Instant::now(), start_ms() + 300_000);
+    for round in 0..30 {
+        report(&mut agent, start + 3_600_500 + round, &[1.0]);
+    }
+    let log = process.stopped();
+    let is_line = |line: &&str| line.contains("report from the future not forwarded");
+    let lines: Vec<_> = log.lines().filter(is_line).collect();
+    let most = begun.elapsed().as_secs() as usize + 1;
+    assert!((1..=most).contains(&lines.len()), "{lines:?}");
+    let first = lines[0];
+    assert!(first.contains("WARN") && first.contains(" agent=a"), "{first}");
+    assert!(first.contains(" offset=3600 ") && first.contains(" count=1"), "{first}");
 }
 
 pub(super) fn dropped(collector: &Collector, reason: &str) -> f64 {
