@@ -19,6 +19,8 @@ pub struct AgentAccount {
     pub bad_acknowledgements: u64,
     /// Number of sessions that have ended.
     pub ends: u64,
+    /// Number of these sessions that ended because the collector had asked the agent to leave.
+    pub drained: u64,
     /// When the agent left for good, in unix microseconds; `None` if it has not.
     pub left_unix_us: Option<u64>,
 }

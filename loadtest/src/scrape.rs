@@ -30,6 +30,11 @@ pub fn judged_timeout(series: u64) -> Duration {
 /// million series.
 const MAX_PAGE_BYTES: usize = 4 << 30;
 
+/// Token of the load test's HTTP user. Collectors without a file of users ignore it.
+pub const TOKEN: &str = "loadtest";
+/// SHA-256 of [`TOKEN`], for files of users.
+pub const TOKEN_DIGEST: &str = "823938033bec9a33a44aa40618f9d5e31ccf5625754870bc3f95510d8cbba0b0";
+
 /// Content type of the Prometheus text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4";
 
@@ -206,6 +211,7 @@ async fn fetch_unbounded(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
         .header("Host", http.to_string())
+        .header("Authorization", format!("Bearer {TOKEN}"))
         .header("Accept", "text/plain;version=0.0.4")
         .header("Accept-Encoding", if encoding == Encoding::Gzip { "gzip" } else { "identity" })
         .body(Empty::<Bytes>::new())

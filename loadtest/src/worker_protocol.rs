@@ -184,6 +184,8 @@ pub enum AfterDisconnect {
     StayAway,
     /// Reconnects at a random moment within [`MAX_AWAY`].
     Return,
+    /// Reconnects like the real agent after a Drain: at once if the session was stable.
+    Move,
     /// Reconnects at once as another boot of its host.
     Reboot,
 }

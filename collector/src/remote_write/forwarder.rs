@@ -17,8 +17,8 @@ use super::replays::ReplayScheduler;
 use super::session::ForwardedSession;
 use crate::config::DestinationSettings;
 
-/// Number of report intervals after which an agent that was asked to leave and has not returned is
-/// marked as stale: it may have moved to another collector, which then has newer samples.
+/// Number of report intervals for which the state of an agent that was asked to leave is kept. If
+/// the agent returns by then, series that it lacks are marked as stale.
 const LEAVING_INTERVALS: u32 = 2;
 
 /// Forwards reports to all destinations.
@@ -34,7 +34,7 @@ pub struct Forwarder {
 /// An agent that was asked to leave and did.
 #[derive(Debug)]
 struct Leaving {
-    /// Time at which its series are marked as stale.
+    /// Time at which its state is dropped.
     due: Instant,
     id: AgentId,
     /// Its departures by then: another number means that it has returned.
@@ -94,8 +94,11 @@ impl Forwarder {
         ForwardedSession::new(agent, self.destinations.len(), log, first)
     }
 
-    /// Marks the series of an agent as stale, because its session has ended. If the agent was asked
-    /// to leave, waits until it has had time to report to another collector.
+    /// Marks the series of an agent as stale, because its session has ended.
+    ///
+    /// If the agent was asked to leave, its series continue at another collector and are not
+    /// marked. An engine that takes samples out of order would store the marker between samples of
+    /// two collectors, and queries for that time would lack the agent.
     pub(crate) fn left(&self, id: &AgentId, interval: Duration, was_asked: bool) {
         if was_asked {
             let Some(agent) = self.agents.get(id).map(|agent| Arc::clone(&agent)) else { return };
@@ -107,7 +110,7 @@ impl Forwarder {
         }
     }
 
-    /// Marks agents as stale that were asked to leave and have not returned in time.
+    /// Drops the state of agents that were asked to leave and have not returned in time.
     pub(crate) fn expire(&self, now: Instant) {
         let mut due = Vec::new();
         self.leaving.lock().retain(|leaving| {
@@ -120,9 +123,7 @@ impl Forwarder {
         for (id, departures) in due {
             let is_away =
                 |agent: &ForwardedAgent| agent.departures.load(Ordering::Relaxed) == departures;
-            if let Some((_, agent)) = self.agents.remove_if(&id, |_, agent| is_away(agent)) {
-                self.mark_stale(&agent);
-            }
+            self.agents.remove_if(&id, |_, agent| is_away(agent));
         }
     }
 
@@ -143,3 +144,7 @@ impl Forwarder {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "forwarder_tests.rs"]
+mod tests;

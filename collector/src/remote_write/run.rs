@@ -16,8 +16,8 @@ use super::sender::Sender;
 use crate::config::Protocol;
 use crate::state::CollectorState;
 
-/// Interval at which the gauges of the queues are updated, and agents that do not return are marked
-/// as stale.
+/// Interval at which the gauges of the queues are updated, and the state of agents that do not
+/// return is dropped.
 const TICK: Duration = Duration::from_secs(1);
 /// Interval at which paused replays are tried again.
 const REPLAY_TICK: Duration = Duration::from_millis(250);

@@ -129,6 +129,22 @@ impl CollectorProcess {
         Self::spawn(&[&self.flags[..], &addresses].concat())
     }
 
+    /// Sends SIGTERM and waits for the process to exit. It can be [restarted](Self::restart).
+    ///
+    /// # Errors
+    /// If the process did not exit with success; says how it ended.
+    pub async fn terminate(&mut self) -> Result<(), String> {
+        #[cfg(unix)]
+        if let Some(pid) = self.pid().and_then(|pid| i32::try_from(pid).ok()) {
+            use rustix::process::{Pid, Signal, kill_process};
+            let pid = Pid::from_raw(pid).ok_or("has no process id")?;
+            kill_process(pid, Signal::TERM).map_err(|error| error.to_string())?;
+        }
+        #[cfg(not(unix))]
+        self.request_stop();
+        self.wait_until_stopped().await
+    }
+
     /// Asks the collector to shut down gracefully.
     pub fn request_stop(&mut self) {
         drop(self.process.stdin.take());
@@ -140,6 +156,10 @@ impl CollectorProcess {
     /// If the process did not exit with success; says how it ended.
     pub async fn stop(mut self) -> Result<(), String> {
         self.request_stop();
+        self.wait_until_stopped().await
+    }
+
+    async fn wait_until_stopped(&mut self) -> Result<(), String> {
         match timeout(STOP_TIMEOUT, self.process.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(format!("failed ({status})")),

@@ -32,6 +32,8 @@ pub enum Trouble {
     CollectorKilled,
     /// Agents move to another collector and back
     AgentsMoved,
+    /// Each collector in turn is drained, restarted, and gets agents back
+    CollectorsRestarted,
     /// The engine refuses one series with 400, from start to end
     PoisonedSeries,
 }
@@ -68,6 +70,10 @@ pub struct ForwardArgs {
     #[arg(long, value_name = "DURATION", default_value = "2s", help_heading = BOUNDS)]
     #[arg(value_parser = parse::duration)]
     pub max_marker_delay: Duration,
+    /// Maximum time beyond an interval without a sample of an agent while collectors are restarted
+    #[arg(long, value_name = "DURATION", default_value = "1s", help_heading = BOUNDS)]
+    #[arg(value_parser = parse::duration)]
+    pub max_roster_delay: Duration,
     /// Change what the engine receives, which the test must find
     #[arg(long, value_name = "KIND", hide = true)]
     pub judge_fault: Option<JudgeFault>,
@@ -78,8 +84,17 @@ impl ForwardArgs {
         if self.fleet.agents < 4 {
             return Err("--agents must be at least 4: some must leave and some stay".into());
         }
-        if self.faults.contains(&Trouble::AgentsMoved) && self.collectors < 2 {
-            return Err("--faults agents-moved needs --collectors 2 or more".into());
+        for (trouble, name) in [
+            (Trouble::AgentsMoved, "agents-moved"),
+            (Trouble::CollectorsRestarted, "collectors-restarted"),
+        ] {
+            if self.has(trouble) && self.collectors < 2 {
+                return Err(format!("--faults {name} needs --collectors 2 or more"));
+            }
+        }
+        if self.judge_fault == Some(JudgeFault::NoDrain) && !self.has(Trouble::CollectorsRestarted)
+        {
+            return Err("--judge-fault no-drain needs --faults collectors-restarted".into());
         }
         let troubles = self.timed_faults().count() as u32;
         if self.duration < self.fault_time * (2 * troubles) {
@@ -89,6 +104,19 @@ impl ForwardArgs {
             ));
         }
         Ok(())
+    }
+
+    /// Maximum time without a sample of an agent, by arrival at the engine.
+    #[must_use]
+    pub fn max_absence(&self) -> Duration {
+        self.fleet.interval() + self.max_roster_delay + self.fleet.tolerance
+    }
+
+    /// Maximum time between two samples of an agent: half of the interval is for late timers, and
+    /// with a report that is missing it would be two.
+    #[must_use]
+    pub fn max_gap(&self) -> Duration {
+        self.fleet.interval().mul_f64(1.5) + self.fleet.tolerance
     }
 
     /// The troubles that happen one after the other.

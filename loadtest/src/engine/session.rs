@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use fleetgauge_agent::backoff::{Backoff, REJECTED_DELAY};
+use fleetgauge_agent::backoff::{Backoff, FIRST_BOUND, REJECTED_DELAY, STABLE_INTERVALS};
 use fleetgauge_agent::client::{Event as ClientEvent, ReportId, Update, code_reason};
 use fleetgauge_agent::identity::Nonces;
 use fleetgauge_agent::schedule;
@@ -52,9 +52,8 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                     self.on_resend(index, first, reports);
                 }
                 Ok(Some(ClientEvent::Pong { token })) => self.on_pong(index, token),
-                Ok(Some(ClientEvent::Drain { delay, .. })) => {
-                    let (due, attempt) = (self.truth.now() + delay, self.agents[index].attempt);
-                    self.timers.add(due, index as u32, attempt, Action::DisconnectDrained);
+                Ok(Some(ClientEvent::Drain { delay, target })) => {
+                    self.on_drain(index, delay, target.as_deref());
                 }
                 Ok(Some(ClientEvent::Rejected { code, retry_after, .. })) => {
                     self.connection_failed(index, code_reason(code), Some(retry_after));
@@ -244,15 +243,24 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         backoff.next_delay()
     }
 
+    /// Plans to leave after the delay. An agent with a log uses the target from then on.
+    fn on_drain(&mut self, index: usize, delay: Duration, target: Option<&str>) {
+        let (due, attempt) = (self.truth.now() + delay, self.agents[index].attempt);
+        self.timers.add(due, index as u32, attempt, Action::DisconnectDrained);
+        let target = target.and_then(|target| target.parse().ok());
+        if let Some(log) = self.logs.get_mut(index) {
+            log.collector = target.or(log.collector);
+        }
+    }
+
     /// Disconnects because the collector has sent Drain.
     pub(super) fn disconnect_drained(&mut self, index: usize) {
         if self.agents[index].is_in_session() {
-            self.disconnect(
-                index,
-                DisconnectKind::Bye,
-                ByeReason::Drained,
-                AfterDisconnect::Return,
-            );
+            let (reason, after) = (ByeReason::Drained, AfterDisconnect::Move);
+            self.disconnect(index, DisconnectKind::Bye, reason, after);
+            if let Some(log) = self.logs.get_mut(index) {
+                log.drained();
+            }
         }
     }
 
@@ -338,6 +346,15 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 let at_once = self.rng.u32(..IMMEDIATE_RETURN_ONE_IN) == 0;
                 let share = if at_once { 0.0 } else { self.rng.f64() };
                 self.dial_after(index, MAX_AWAY.mul_f64(share));
+            }
+            AfterDisconnect::Move => {
+                agent.must_return = true;
+                self.sample.returning += 1;
+                // The first report is sent at once, the next ones at the ticks of the schedule.
+                let is_stable =
+                    self.truth.history(index).reports_of_session() > STABLE_INTERVALS + 1;
+                let share = if is_stable { 0.0 } else { self.rng.f64() };
+                self.dial_after(index, FIRST_BOUND.mul_f64(share));
             }
             AfterDisconnect::Reboot => {
                 agent.boot = agent.boot.wrapping_add(1);

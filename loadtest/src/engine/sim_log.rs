@@ -33,6 +33,7 @@ pub(super) struct SimLog {
     /// Last report that has certainly arrived at a collector.
     arrived: u64,
     ends: u64,
+    drained: u64,
     left_unix_us: Option<u64>,
     /// Collector to connect to; `None`: that of the worker.
     pub(super) collector: Option<SocketAddr>,
@@ -150,6 +151,11 @@ impl SimLog {
         self.arrived = self.arrived.max(self.written.saturating_sub(in_flight));
     }
 
+    /// Records that the last session ended because the collector asked the agent to leave.
+    pub(super) fn drained(&mut self) {
+        self.drained += 1;
+    }
+
     /// Records that the agent leaves for good.
     pub(super) fn leaving(&mut self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -178,6 +184,7 @@ impl SimLog {
             acknowledged: self.acknowledged,
             bad_acknowledgements: self.bad_acknowledgements,
             ends: self.ends,
+            drained: self.drained,
             left_unix_us: self.left_unix_us,
         }
     }

@@ -39,6 +39,10 @@ pub enum JudgeFault {
     NoMarker,
     /// A sample is sent instead of each stale marker.
     Ghost,
+    /// A stale marker follows a sample of an agent that goes on.
+    EarlyMarker,
+    /// The fault `collectors-restarted` kills collectors and drains no agents. Needs no proxy.
+    NoDrain,
 }
 
 /// Starts the proxy. Returns its address.
@@ -123,6 +127,7 @@ impl State {
                 change_value(&mut earlier);
                 self.earlier = earlier.pop();
             }
+            JudgeFault::EarlyMarker if is_chosen => series.extend(marker_after(&series[0])),
             JudgeFault::LateMarker if has_markers => {
                 let samples = series.iter_mut().flat_map(|series| &mut series.samples);
                 samples.for_each(|sample| sample.timestamp += LATE_MS);
@@ -140,6 +145,16 @@ impl State {
 
 fn is_marker(series: &TimeSeries) -> bool {
     series.samples.iter().any(|sample| sample.value.to_bits() == STALE_MARKER)
+}
+
+/// Returns the stale marker that ends a series; `None` if it has no samples.
+fn marker_after(series: &TimeSeries) -> Option<TimeSeries> {
+    let mut marker = series.clone();
+    let sample = marker.samples.last_mut()?;
+    (sample.value, sample.timestamp) = (f64::from_bits(STALE_MARKER), sample.timestamp + 1);
+    let sample = *sample;
+    marker.samples = vec![sample];
+    Some(marker)
 }
 
 fn change_value(series: &mut [TimeSeries]) {

@@ -137,6 +137,18 @@ fn marker_of_a_present_series_needs_the_end_of_a_session() {
 }
 
 #[test]
+fn agent_that_was_asked_to_leave_must_not_be_marked() {
+    let mut samples = exact();
+    samples.insert(1, marker(1_001));
+    let account = AgentAccount { ends: 1, drained: 1, ..account(false) };
+    let found = judge_series(&account, value, &samples).deviations;
+    assert_eq!((found.early_markers, found.is_marked), (1, true));
+    // A collector does not know the series that the agent had at another one.
+    let unmarked = [&exact()[..2], &exact()[3..5]].concat();
+    assert!(judge_series(&account, value, &unmarked).deviations.is_exact());
+}
+
+#[test]
 fn series_that_ended_before_the_death_has_its_marker_from_then() {
     let ends = |value: fn(u64) -> f64, samples: &[Sample]| {
         let judged = judge_series(&account(true), value, samples);

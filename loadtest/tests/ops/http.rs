@@ -5,13 +5,13 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// Timeout of a response.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Fetches a page. `accept` is the Accept header, or empty. Returns the body of a successful
 /// response.
 pub(crate) fn get(address: &str, path: &str, accept: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_read_timeout(Some(HTTP_TIMEOUT))?;
     let accept = if accept.is_empty() { String::new() } else { format!("Accept: {accept}\r\n") };
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{accept}\r\n")?;
     let mut answer = String::new();

@@ -1,14 +1,16 @@
 //! The engine of `forward`: a receiver in this process, and the collectors' settings for it.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use fleetgauge_receiver::{Labels, Receiver, ReceiverSettings};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::cli::forward_args::{ForwardArgs, Trouble};
-use crate::fault::judge_fault;
+use crate::fault::judge_fault::{self, JudgeFault};
 use crate::host_profile::HostProfile;
+use crate::scrape::TOKEN_DIGEST;
 use crate::sim_values::{AGENT, agent_name};
 
 /// Agent whose series the engine refuses.
@@ -18,6 +20,8 @@ pub(super) const POISONED_AGENT: u32 = 0;
 pub(super) struct Engine {
     pub(super) receiver: Receiver,
     settings: TempDir,
+    /// Readable only by the owner, as collectors require.
+    users: NamedTempFile,
 }
 
 impl Engine {
@@ -32,17 +36,22 @@ impl Engine {
             });
         }
         let (mut url, mut compression) = (receiver.url(), "auto");
-        if let Some(fault) = args.judge_fault {
+        if let Some(fault) = args.judge_fault.filter(|fault| *fault != JudgeFault::NoDrain) {
             let proxy = judge_fault::start(fault, receiver.address()).await?;
             url = url.replace(&receiver.address().to_string(), &proxy.to_string());
             compression = "snappy";
         }
-        let settings = tempfile::tempdir()?;
-        let engine = Self { receiver, settings };
+        let (settings, users) = (tempfile::tempdir()?, NamedTempFile::new()?);
+        let mut engine = Self { receiver, settings, users };
         let text = format!(
             "[[remote_write]]\nname = \"engine\"\nurl = \"{url}\"\ncompression = \"{compression}\"\n"
         );
         std::fs::write(engine.settings_file(), text).context("cannot write settings")?;
+        let users = format!(
+            "[[credential]]\nuser = \"loadtest\"\ntokens = [\"sha256:{TOKEN_DIGEST}\"]\nmay_drain \
+             = true\n"
+        );
+        engine.users.write_all(users.as_bytes()).context("cannot write users")?;
         Ok(engine)
     }
 
@@ -50,9 +59,12 @@ impl Engine {
         self.settings.path().join("collector.toml")
     }
 
-    /// Flag of collectors that forward to this engine.
-    pub(super) fn flag(&self) -> String {
-        format!("--config={}", self.settings_file().display())
+    /// Flags of collectors that forward to this engine, and whose agents the load test may drain.
+    pub(super) fn flags(&self) -> [String; 2] {
+        [
+            format!("--config={}", self.settings_file().display()),
+            format!("--http-credentials={}", self.users.path().display()),
+        ]
     }
 }
 

@@ -12,7 +12,7 @@ use crate::sim_values::{AGENT, LABELS, NAMES, ValueOrigin, agent_name};
 /// Label of the metric name.
 const METRIC_NAME: &str = "__name__";
 /// Series that a collector adds for every agent.
-const AGENT_UP: &str = "fleetgauge_agent_up";
+pub(super) const AGENT_UP: &str = "fleetgauge_agent_up";
 
 /// Reports of a present agent after its account: more than it makes while the engine is compared.
 const LATER_REPORTS: u64 = 300;

@@ -23,6 +23,11 @@ pub(super) enum ForwardFailure {
     Protocol { kind: &'static str, count: u64, text: String },
     NotAcknowledged { agents: u32, of: u32, within: Duration },
     BadAcknowledgement { agent: u32, times: u64 },
+    MissingFromRoster { agent: u32, missing: Duration, allowed: Duration },
+    Gap { agent: u32, longest: Duration, allowed: Duration },
+    NotMoved { agents: u64, of: u64, within: Duration },
+    EmptyPage { collector: usize },
+    OnPages { agent: u32, pages: u32 },
 }
 
 impl Problem for ForwardFailure {
@@ -42,6 +47,12 @@ impl Problem for ForwardFailure {
             Self::Protocol { kind, .. } => kind,
             Self::NotAcknowledged { .. } => "not_acknowledged",
             Self::BadAcknowledgement { .. } => "bad_acknowledgement",
+            Self::MissingFromRoster { .. } => "missing_from_roster",
+            Self::Gap { .. } => "gap",
+            Self::NotMoved { .. } => "not_moved",
+            Self::EmptyPage { .. } => "empty_page",
+            Self::OnPages { pages: 0, .. } => "not_shown",
+            Self::OnPages { .. } => "shown_twice",
         }
     }
 }
@@ -113,6 +124,31 @@ impl fmt::Display for ForwardFailure {
                 "{} received {times} acknowledgements of reports that the collector did not have",
                 name(agent)
             ),
+            Self::MissingFromRoster { agent, missing, allowed } => write!(
+                f,
+                "a query did not show {} for {} ms: no new sample had arrived, or it was marked as \
+                 stale; the limit is {} ms",
+                name(agent),
+                missing.as_millis(),
+                allowed.as_millis()
+            ),
+            Self::Gap { agent, longest, allowed } => write!(
+                f,
+                "two samples of {} follow each other after {} ms; the limit is {} ms",
+                name(agent),
+                longest.as_millis(),
+                allowed.as_millis()
+            ),
+            Self::NotMoved { agents, of, within } => write!(
+                f,
+                "{of} agents were asked to leave, and {agents} are not where they should be after \
+                 {} s",
+                within.as_secs()
+            ),
+            Self::EmptyPage { collector } => write!(f, "collector {collector} has no agents"),
+            Self::OnPages { agent, pages } => {
+                write!(f, "{} is on {pages} pages instead of one", name(agent))
+            }
         }
     }
 }

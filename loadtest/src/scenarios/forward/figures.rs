@@ -5,6 +5,7 @@ use std::time::Duration;
 use fleetgauge_receiver::Ledger;
 use serde::Serialize;
 
+use super::roster::RosterFigures;
 use crate::child::collector::CollectorProcess;
 use crate::cli::forward_args::ForwardArgs;
 use crate::results::quantiles::Quantiles;
@@ -64,6 +65,8 @@ pub(super) struct Figures {
     marked_after: Quantiles,
     /// Peak resident memory of all collectors.
     resident_peak_bytes: Option<u64>,
+    /// What queries of the engine would have shown while collectors were restarted.
+    pub(super) roster: Option<RosterFigures>,
 }
 
 impl Figures {
@@ -73,6 +76,7 @@ impl Figures {
         cpu: Duration,
         lag: &Times,
         run: &ScenarioRun,
+        took: Duration,
     ) -> Self {
         let samples = received.samples.max(1) as f64;
         let pids = run.fleet.collectors.iter().map(CollectorProcess::pid);
@@ -81,13 +85,14 @@ impl Figures {
             repeated: received.repeated,
             requests: received.requests,
             replayed: 0,
-            samples_per_second: samples / args.duration.as_secs_f64(),
+            samples_per_second: samples / took.as_secs_f64(),
             cpu_per_sample_us: cpu.as_secs_f64() * 1e6 / samples,
             few_ticks: usage::is_of_few_ticks(cpu, args.collectors),
             bytes_per_sample: received.bytes as f64 / samples,
             age: Quantiles::from(lag),
             marked_after: Quantiles::default(),
             resident_peak_bytes: usage::peak(pids),
+            roster: None,
         }
     }
 

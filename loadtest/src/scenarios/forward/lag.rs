@@ -15,6 +15,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// Maximum number of agents that are watched: every look locks the ledger.
 const MAX_AGENTS: u32 = 200;
 
+/// Labels of a series, by name.
+pub(super) type Labels = Vec<(String, String)>;
+
 /// A moment on the monotonic clock and the clock of the host.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clocks {
@@ -71,7 +74,8 @@ impl Drop for LagMeter {
     }
 }
 
-fn labels(agent: u32, static_labels: u8, name: &str) -> Vec<(String, String)> {
+/// Labels of a series of an agent that has no labels of its own.
+pub(super) fn labels(agent: u32, static_labels: u8, name: &str) -> Labels {
     let mut labels =
         vec![("__name__".to_owned(), name.to_owned()), (AGENT.to_owned(), agent_name(agent))];
     let statics = LABELS.iter().take(static_labels.into());
@@ -79,11 +83,7 @@ fn labels(agent: u32, static_labels: u8, name: &str) -> Vec<(String, String)> {
     labels
 }
 
-async fn watch(
-    ledger: SharedLedger,
-    watched: Vec<Vec<(String, String)>>,
-    times: Arc<Mutex<Times>>,
-) {
+async fn watch(ledger: SharedLedger, watched: Vec<Labels>, times: Arc<Mutex<Times>>) {
     let mut newest = vec![0; watched.len()];
     let mut tick = tokio::time::interval(POLL);
     loop {

@@ -12,6 +12,10 @@ mod expected;
 mod failure;
 mod figures;
 mod lag;
+mod operator;
+mod pages;
+mod restarts;
+mod roster;
 mod troubles;
 mod verdict;
 
@@ -23,6 +27,7 @@ use tokio::time::Instant;
 use super::scenario_run::ScenarioRun;
 use crate::agent_range::AgentRange;
 use crate::cli::forward_args::{ForwardArgs, Trouble};
+use crate::fault::judge_fault::JudgeFault;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::results::Results;
@@ -34,6 +39,7 @@ use engine::Engine;
 use failure::ForwardFailure;
 use figures::Figures;
 use lag::{Clocks, LagMeter};
+use roster::RosterFigures;
 use verdict::{Judged, Rules};
 
 /// Interval between two comparisons while the engine lacks something.
@@ -52,6 +58,8 @@ struct ForwardRun {
     engine: Engine,
     cpu: CpuMeter,
     clocks: Clocks,
+    /// From the rolling restart, if there was one.
+    roster: Option<RosterFigures>,
 }
 
 /// Runs the scenario.
@@ -61,15 +69,19 @@ struct ForwardRun {
 pub async fn forward(args: &ForwardArgs) -> anyhow::Result<Results> {
     let engine = Engine::start(args).await?;
     let mut flags = args.fleet.flags();
-    flags.push(engine.flag());
+    flags.extend(engine.flags());
     let plan = Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Quick, flags);
     let run = ScenarioRun::start("forward", Plan { keeps_log: true, ..plan }).await?;
     let (cpu, clocks) = (CpuMeter::default(), Clocks::now());
-    let mut test = ForwardRun { run, engine, cpu, clocks };
+    let mut test = ForwardRun { run, engine, cpu, clocks, roster: None };
     test.run.connect_all(&args.fleet).await?;
     test.run.judge_all("before").await?;
     let mut figures = test.forward_through_troubles(args).await?;
     test.catch_up(args).await?;
+    if args.has(Trouble::CollectorsRestarted) && args.judge_fault != Some(JudgeFault::NoDrain) {
+        test.check_pages(args).await?;
+    }
+    figures.roster = test.roster;
     test.let_agents_leave(args).await?;
     let judged = test.let_all_leave(args).await?;
     test.run.fleet.verdict.checked("series", judged.series);
@@ -100,11 +112,13 @@ impl ForwardRun {
         let lag = LagMeter::start(ledger, fleet.agents, fleet.labels, fleet.hosts.profile);
         self.cpu = CpuMeter::start(&self.run);
         let before = figures::Received::of(&self.engine.receiver.ledger());
-        let troubles: Vec<_> = args.timed_faults().collect();
-        self.cause_troubles(&troubles, args.duration, args.fault_time).await?;
+        let begun = Instant::now();
+        self.cause_troubles(args).await?;
+        let took = begun.elapsed();
         let received = figures::Received::of(&self.engine.receiver.ledger());
         let cpu = self.cpu.total(&self.run);
-        let figures = Figures::new(args, received.since(before), cpu, &lag.times(), &self.run);
+        let (received, lag) = (received.since(before), lag.times());
+        let figures = Figures::new(args, received, cpu, &lag, &self.run, took);
         self.run.fleet.progress = None;
         Ok(figures)
     }
@@ -165,6 +179,7 @@ impl ForwardRun {
             static_labels: args.fleet.labels,
             is_poisoned: args.has(Trouble::PoisonedSeries),
             may_be_out_of_order: args.has(Trouble::AgentsMoved),
+            max_gap: args.has(Trouble::CollectorsRestarted).then(|| args.max_gap()),
             max_marker_delay: args.max_marker_delay + args.fleet.tolerance,
             clocks: self.clocks,
         };

@@ -6,9 +6,8 @@ use fleetgauge_receiver::Answer;
 use tokio::time::Instant;
 
 use super::ForwardRun;
-use super::cpu_meter::CpuMeter;
 use crate::child::collector::CollectorProcess;
-use crate::cli::forward_args::Trouble;
+use crate::cli::forward_args::{ForwardArgs, Trouble};
 use crate::worker_protocol::{AfterDisconnect, AgentSelector, Command, DisconnectKind};
 
 /// Time that a slow engine takes for a request.
@@ -16,18 +15,14 @@ const SLOW: Duration = Duration::from_millis(500);
 
 impl ForwardRun {
     /// Causes the troubles at even intervals during the test.
-    pub(super) async fn cause_troubles(
-        &mut self,
-        troubles: &[Trouble],
-        duration: Duration,
-        length: Duration,
-    ) -> anyhow::Result<()> {
-        let begun = Instant::now();
+    pub(super) async fn cause_troubles(&mut self, args: &ForwardArgs) -> anyhow::Result<()> {
+        let (begun, duration) = (Instant::now(), args.duration);
+        let troubles: Vec<_> = args.timed_faults().collect();
         let part = duration / (troubles.len() as u32 + 1);
         for (number, trouble) in (1..).zip(troubles) {
             self.wait_until(begun + part * number).await?;
             self.run.fleet.record_event(&format!("{trouble:?}"));
-            self.cause(*trouble, length).await?;
+            self.cause(trouble, args).await?;
         }
         self.wait_until(begun + duration).await
     }
@@ -37,7 +32,8 @@ impl ForwardRun {
     }
 
     /// Causes a trouble, and ends it after a time.
-    async fn cause(&mut self, trouble: Trouble, length: Duration) -> anyhow::Result<()> {
+    async fn cause(&mut self, trouble: Trouble, args: &ForwardArgs) -> anyhow::Result<()> {
+        let length = args.fault_time;
         let status = |status, retry_after: Option<&str>| Answer::Status {
             status,
             retry_after: retry_after.map(ToOwned::to_owned),
@@ -74,6 +70,7 @@ impl ForwardRun {
                 self.run.fleet.wait(length).await?;
                 self.move_agents(0).await?;
             }
+            Trouble::CollectorsRestarted => self.restart_collectors(args).await?,
             // From start to end.
             Trouble::PoisonedSeries => {}
         }
@@ -92,7 +89,6 @@ impl ForwardRun {
         CollectorProcess::kill(&mut self.run.fleet.collectors).await?;
         self.run.fleet.wait(length).await?;
         CollectorProcess::restart(&mut self.run.fleet.collectors, &[]).await?;
-        self.cpu = CpuMeter { before: Duration::ZERO, ..self.cpu };
         Ok(())
     }
 

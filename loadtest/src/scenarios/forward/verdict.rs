@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use fleetgauge_receiver::{FindingKind, Ledger, Series};
+use fleetgauge_receiver::{FindingKind, Ledger, Sample, Series};
 
 use super::engine::{POISONED_AGENT, poisoned_metric};
-use super::expected::{ExpectedSeries, for_each_series};
+use super::expected::{AGENT_UP, ExpectedSeries, for_each_series};
 use super::failure::ForwardFailure;
 use super::lag::Clocks;
 use crate::agent_account::AgentAccount;
@@ -38,6 +38,8 @@ pub(super) struct Rules {
     pub(super) is_poisoned: bool,
     /// Whether samples may arrive after newer ones: two collectors may have samples of an agent.
     pub(super) may_be_out_of_order: bool,
+    /// Maximum time between two reports of an agent; `None` if it is not checked.
+    pub(super) max_gap: Option<Duration>,
     pub(super) max_marker_delay: Duration,
     pub(super) clocks: Clocks,
 }
@@ -102,6 +104,9 @@ impl Judged {
         if !deviations.is_exact() {
             self.add(agent, &series, deviations);
         }
+        if series == AGENT_UP {
+            self.gap(agent, samples, rules.max_gap);
+        }
         let marked = actual.and_then(Series::marker_arrival);
         let marked = marked.map(|arrival| rules.clocks.unix(arrival));
         let left = account.left_unix_us.map(Duration::from_micros);
@@ -143,6 +148,17 @@ impl Judged {
         }
         if found.is_marked {
             failures.push(ForwardFailure::MarkedAlive { agent, series: series() });
+        }
+    }
+
+    /// Checks the time between the samples of a series that every report has.
+    fn gap(&mut self, agent: u32, samples: &[Sample], max_gap: Option<Duration>) {
+        let times = samples.iter().filter(|sample| !sample.is_stale_marker());
+        let times = times.map(|sample| sample.unix_ms);
+        let gaps = times.clone().zip(times.skip(1)).map(|(one, next)| next.abs_diff(one));
+        let longest = Duration::from_millis(gaps.max().unwrap_or(0));
+        if let Some(allowed) = max_gap.filter(|allowed| longest > *allowed) {
+            self.failures.push(ForwardFailure::Gap { agent, longest, allowed });
         }
     }
 

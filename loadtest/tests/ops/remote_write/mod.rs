@@ -9,6 +9,7 @@ mod golden;
 mod host;
 mod post;
 mod real_agents;
+mod rolling;
 mod router;
 mod story;
 
