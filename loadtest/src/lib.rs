@@ -16,6 +16,7 @@ pub mod cli;
 pub mod demo;
 pub mod dial;
 pub mod engine;
+pub mod engine_size;
 pub mod fault;
 pub mod fleet;
 pub mod host_profile;

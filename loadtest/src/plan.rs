@@ -106,6 +106,19 @@ pub struct Plan {
     pub tls: bool,
     /// Whether agents keep logs of their reports.
     pub keeps_log: bool,
+    /// What only the scenario `forward` needs.
+    pub forward: ForwardNeeds,
+}
+
+/// What only the scenario `forward` needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ForwardNeeds {
+    /// How far the clocks of all collectors but the first are ahead.
+    pub clock_offset: Duration,
+    /// Number of reports that each agent has in its log at the start.
+    pub backlog_reports: u32,
+    /// Memory of the engine, in bytes.
+    pub engine_bytes: u64,
 }
 
 impl Plan {
@@ -140,6 +153,7 @@ impl Plan {
             tolerance,
             tls,
             keeps_log: false,
+            forward: ForwardNeeds::default(),
         }
     }
 
@@ -168,6 +182,7 @@ impl Plan {
             tolerance,
             tls,
             keeps_log: false,
+            forward: ForwardNeeds::default(),
         }
     }
 
@@ -217,6 +232,7 @@ impl Plan {
             backoff: self.backoff,
             tls: None,
             keeps_log: self.keeps_log,
+            backlog_reports: self.forward.backlog_reports,
         };
         self.agents_of_workers().zip(collectors).map(config).collect()
     }
@@ -293,6 +309,7 @@ mod tests {
             tolerance: Duration::ZERO,
             tls: false,
             keeps_log: false,
+            forward: ForwardNeeds::default(),
         }
     }
 

@@ -1,8 +1,10 @@
-//! Checks that this machine is large enough for the fleet: file descriptors, ports and memory.
+//! Checks that this machine is large enough for the fleet: file descriptors, ports and memory; and
+//! that it has what a plan needs besides.
 
 use anyhow::bail;
 use fleetgauge_common::file_limit;
 
+use crate::child::shifted_clock;
 use crate::dial::{AGENTS_PER_SOURCE, has_sources};
 use crate::host_profile::HostProfile;
 use crate::plan::{Plan, TargetCollectors};
@@ -39,8 +41,10 @@ const WATCHES_PER_AGENT: u64 = 2;
 /// Checks that the machine is large enough for the plan.
 ///
 /// # Errors
-/// If the machine is too small. The error lists each missing resource with a remedy.
+/// If the machine is too small. The error lists each missing resource with a remedy. Also if a
+/// library is missing that the plan needs.
 pub fn check(plan: &Plan) -> anyhow::Result<()> {
+    shifted_clock::check(plan.forward.clock_offset)?;
     let shortages = shortages(plan, &MachineLimits::this());
     if !shortages.is_empty() {
         bail!(
@@ -154,7 +158,8 @@ fn local_ports(plan: &Plan, machine: &MachineLimits) -> Option<String> {
 fn memory(plan: &Plan, machine: &MachineLimits) -> Option<String> {
     let (agents, pairs) = (u64::from(plan.agents), plan.workers() as u64);
     let tls = if plan.tls { TLS_BYTES } else { 0 };
-    let per_agent = 2 * KERNEL_BYTES + process_bytes(plan.hosts.profile) + tls;
+    let engine = plan.forward.engine_bytes.div_ceil(agents.max(1));
+    let per_agent = 2 * KERNEL_BYTES + process_bytes(plan.hosts.profile) + tls + engine;
     let needed = agents * per_agent + pairs * PAIR_BYTES;
     let available = machine.memory.filter(|available| *available < needed)?;
     let max = available.saturating_sub(pairs * PAIR_BYTES) / per_agent;
@@ -201,7 +206,7 @@ mod tests {
 
     use super::*;
     use crate::host_profile::HostModel;
-    use crate::plan::LATE;
+    use crate::plan::{ForwardNeeds, LATE};
     use crate::worker_protocol::BackoffPolicy;
 
     fn plan(agents: u32, collectors: usize) -> Plan {
@@ -220,6 +225,7 @@ mod tests {
             tolerance: Duration::ZERO,
             tls: false,
             keeps_log: false,
+            forward: ForwardNeeds::default(),
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Maximum duration in a histogram, in microseconds: ten minutes.
-const LONGEST_US: u64 = 600_000_000;
+/// Maximum duration in a histogram, in microseconds: a day. After an outage samples are hours old.
+const LONGEST_US: u64 = 86_400_000_000;
 
 /// A histogram of durations, to two significant digits. Serialized as pairs of microseconds and
 /// count.

@@ -61,6 +61,8 @@ pub struct WorkerConfig {
     pub tls: Option<TestCa>,
     /// Whether the agents keep logs of their reports.
     pub keeps_log: bool,
+    /// Number of reports that each agent has in its log at the start.
+    pub backlog_reports: u32,
 }
 
 impl WorkerConfig {

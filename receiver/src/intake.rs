@@ -10,8 +10,8 @@ use crate::faults::EngineRules;
 use crate::findings::FindingKind;
 use crate::labels;
 use crate::ledger::Ledger;
+use crate::samples::{Detail, Place, Sample};
 use crate::scan::{self, Part, Undecodable};
-use crate::series::{Place, Sample};
 use crate::wire::MetricMetadata;
 
 /// Longest metadata of a metric family, in bytes: help texts have a few lines.
@@ -93,8 +93,19 @@ impl Ledger {
         if self.totals.samples.saturating_add(samples) > self.limits.samples {
             return Err(Refusal::new(503, "too many samples"));
         }
+        self.check_times(&plan.samples)?;
         self.check_families(&plan.metadata)?;
         Ok(plan)
+    }
+
+    fn check_times(&self, samples: &[Sample]) -> Result<(), Refusal> {
+        let has = |sample: &Sample| self.epoch.has(sample.unix_ms);
+        match self.limits.detail {
+            Detail::Hashes { .. } if !samples.iter().all(has) => {
+                Err(Refusal::new(503, "a sample is too far from the present"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_families(&self, metadata: &[MetricMetadata]) -> Result<(), Refusal> {
@@ -143,7 +154,8 @@ impl Ledger {
         }
         let bytes = self.table.label_bytes().saturating_add(canonical.len());
         let room = self.table.len() < self.limits.series && bytes <= self.limits.label_bytes;
-        let added = room.then(|| self.table.add(canonical)).flatten();
+        let added =
+            room.then(|| self.table.add(canonical, self.limits.detail, self.epoch)).flatten();
         added.map(Some).ok_or_else(|| Refusal::new(503, "too many series"))
     }
 
@@ -167,13 +179,15 @@ impl Ledger {
         for (id, range) in &plan.series {
             let Some(history) = self.table.get(*id) else { continue };
             for &sample in plan.samples.get(range.clone()).unwrap_or_default() {
-                let before = newest.get(id).copied().or_else(|| history.newest());
-                let refused = before.is_some_and(|before: Sample| {
-                    sample.unix_ms < before.unix_ms
-                        || (sample.unix_ms == before.unix_ms && sample.bits != before.bits)
-                });
-                if refused {
-                    let before = before.map_or(0, |before| before.unix_ms);
+                let before = newest.get(id).map(|before: &Sample| before.unix_ms);
+                let before = before.or_else(|| history.newest_unix_ms());
+                let differs = || match newest.get(id) {
+                    Some(before) => sample.bits != before.bits,
+                    None => history.place(sample) != Place::Repeated,
+                };
+                let is_older = before.is_some_and(|before| sample.unix_ms < before);
+                if is_older || (before == Some(sample.unix_ms) && differs()) {
+                    let before = before.unwrap_or(0);
                     let reason = format!(
                         "sample at {} ms, newest at {before} ms: {}",
                         sample.unix_ms,
@@ -209,9 +223,7 @@ impl Ledger {
             Place::Newest => (None, None),
             Place::Between(_) => (Some(FindingKind::OutOfOrder), Some(&mut history.out_of_order)),
             Place::Repeated => (Some(FindingKind::Repeated), Some(&mut history.repeated)),
-            Place::Conflicting(_) => {
-                (Some(FindingKind::Conflicting), Some(&mut history.conflicting))
-            }
+            Place::Conflicting => (Some(FindingKind::Conflicting), Some(&mut history.conflicting)),
         };
         if let Some(count) = count {
             *count = count.saturating_add(1);
@@ -219,7 +231,7 @@ impl Ledger {
         if let Some(kind) = kind {
             self.findings.note(kind, || {
                 let labels = history.labels();
-                let newest = history.newest().map_or(0, |newest| newest.unix_ms);
+                let newest = history.newest_unix_ms().unwrap_or(0);
                 let Sample { unix_ms, bits } = sample;
                 format!("{labels}: {bits:#018x} at {unix_ms} ms, newest at {newest} ms: {place:?}")
             });

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::findings::{FindingKind, Findings};
+use crate::samples::{Detail, Epoch};
 use crate::series::{self, Series, SeriesTable};
 use crate::wire::MetricMetadata;
 
@@ -19,6 +20,8 @@ pub struct Limits {
     pub label_bytes: usize,
     /// Number of metric families with metadata.
     pub families: usize,
+    /// What is kept of samples.
+    pub detail: Detail,
 }
 
 impl Default for Limits {
@@ -31,6 +34,7 @@ impl Default for Limits {
             samples: 200_000_000,
             label_bytes: 2 << 30,
             families: 100_000,
+            detail: Detail::Values,
         }
     }
 }
@@ -52,6 +56,7 @@ pub(crate) struct Totals {
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) start: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) limits: Limits,
     pub(crate) table: SeriesTable,
     pub(crate) metadata: BTreeMap<String, MetricMetadata>,
@@ -72,8 +77,10 @@ impl Ledger {
     /// An empty ledger.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             start: Instant::now(),
+            epoch: Epoch::around(i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)),
             limits,
             table: SeriesTable::default(),
             metadata: BTreeMap::new(),
@@ -86,7 +93,7 @@ impl Ledger {
 
     /// All series that have samples, in the order of their first arrival.
     pub fn series(&self) -> impl Iterator<Item = Series<'_>> {
-        let with_samples = |history: &&series::History| history.newest().is_some();
+        let with_samples = |history: &&series::History| history.newest_unix_ms().is_some();
         self.table.iter().filter(with_samples).map(|history| Series::new(history, self.start))
     }
 
@@ -94,7 +101,7 @@ impl Ledger {
     #[must_use]
     pub fn find(&self, labels: &[(&str, &str)]) -> Option<Series<'_>> {
         let history = self.table.get(self.table.find(&series::key(labels))?)?;
-        history.newest().map(|_| Series::new(history, self.start))
+        history.newest_unix_ms().map(|_| Series::new(history, self.start))
     }
 
     /// Whether a series exists and its newest sample is not a stale marker.

@@ -13,6 +13,7 @@ mod headers;
 mod intake;
 mod labels;
 mod ledger;
+mod samples;
 mod scan;
 mod series;
 mod server;
@@ -26,7 +27,8 @@ pub use faults::{Answer, Faults, LabelPredicate};
 pub use findings::{FindingKind, Findings};
 pub use labels::Labels;
 pub use ledger::{Ledger, Limits};
-pub use series::{Sample, Series};
+pub use samples::{Detail, HashedSample, Sample};
+pub use series::Series;
 pub use server::{Receiver, ReceiverSettings};
 pub use shared::{SharedLedger, TimedOut};
 

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::series::Sample;
+use crate::samples::Sample;
 
 /// Longest encoding of a 64-bit integer: 64 bits in groups of 7.
 const MAX_VARINT_BYTES: usize = 10;

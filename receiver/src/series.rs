@@ -5,56 +5,14 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::STALE_MARKER;
 use crate::labels::{self, Labels};
-
-/// A full history grows by this part of its size: doubling would waste up to half of the memory.
-const GROWTH_DIVISOR: usize = 4;
-/// Samples that a history has room for at first.
-const FIRST_CAPACITY: usize = 4;
-
-/// Time and value of a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// Milliseconds since the Unix epoch.
-    pub unix_ms: i64,
-    /// Bits of the value: NaNs differ by their bits.
-    pub bits: u64,
-}
-
-impl Sample {
-    /// Value of the sample.
-    #[must_use]
-    pub fn value(self) -> f64 {
-        f64::from_bits(self.bits)
-    }
-
-    /// Whether the sample is a stale marker.
-    #[must_use]
-    pub fn is_stale_marker(self) -> bool {
-        self.bits == STALE_MARKER
-    }
-}
-
-/// Place of a sample in a history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Newer than all others.
-    Newest,
-    /// Older than the newest one, at this index.
-    Between(usize),
-    /// Stored already with the same value.
-    Repeated,
-    /// Its time is stored with this other value.
-    Conflicting(u64),
-}
+use crate::samples::{Detail, Epoch, HashedSample, Place, Sample, Samples};
 
 /// What the receiver keeps of a series.
 #[derive(Debug)]
 pub(crate) struct History {
     labels: Box<[u8]>,
-    /// Sorted by time, each time once.
-    samples: Vec<Sample>,
+    samples: Samples,
     /// Since the start of the ledger.
     last_arrival: Duration,
     marker_arrival: Option<Duration>,
@@ -70,39 +28,22 @@ impl History {
         Labels::new(&self.labels)
     }
 
-    pub(crate) fn newest(&self) -> Option<Sample> {
-        self.samples.last().copied()
+    /// Returns the time of the newest sample, in unix milliseconds.
+    pub(crate) fn newest_unix_ms(&self) -> Option<i64> {
+        self.samples.newest().map(|(unix_ms, _)| unix_ms)
     }
 
     pub(crate) fn place(&self, sample: Sample) -> Place {
-        match self.newest() {
-            None => return Place::Newest,
-            Some(newest) if newest.unix_ms < sample.unix_ms => return Place::Newest,
-            Some(_) => {}
-        }
-        match self.samples.binary_search_by_key(&sample.unix_ms, |own| own.unix_ms) {
-            Err(index) => Place::Between(index),
-            Ok(index) => match self.samples.get(index) {
-                Some(own) if own.bits != sample.bits => Place::Conflicting(own.bits),
-                _ => Place::Repeated,
-            },
-        }
+        self.samples.place(sample)
     }
 
     /// Stores a sample at its place, if that is `Newest` or `Between`.
     pub(crate) fn store(&mut self, sample: Sample, place: Place, arrival: Duration) {
-        let index = match place {
-            Place::Newest => self.samples.len(),
-            Place::Between(index) => index.min(self.samples.len()),
-            Place::Repeated | Place::Conflicting(_) => return,
-        };
-        if self.samples.len() == self.samples.capacity() {
-            self.samples.reserve_exact((self.samples.len() / GROWTH_DIVISOR).max(FIRST_CAPACITY));
-        }
-        self.samples.insert(index, sample);
-        self.last_arrival = arrival;
-        if sample.is_stale_marker() {
-            self.marker_arrival = Some(arrival);
+        if self.samples.store(sample, place) {
+            self.last_arrival = arrival;
+            if sample.is_stale_marker() {
+                self.marker_arrival = Some(arrival);
+            }
         }
     }
 }
@@ -145,13 +86,13 @@ impl SeriesTable {
     }
 
     /// Adds a series that [`Self::find`] does not find. Returns none if there is no id left.
-    pub(crate) fn add(&mut self, labels: Vec<u8>) -> Option<u32> {
+    pub(crate) fn add(&mut self, labels: Vec<u8>, detail: Detail, epoch: Epoch) -> Option<u32> {
         let id = u32::try_from(self.histories.len()).ok()?;
         let hash = self.hasher.hash_one(labels.as_slice());
         self.label_bytes = self.label_bytes.saturating_add(labels.len());
         self.histories.push(History {
             labels: labels.into_boxed_slice(),
-            samples: Vec::new(),
+            samples: Samples::new(detail, epoch),
             last_arrival: Duration::ZERO,
             marker_arrival: None,
             request: 0,
@@ -186,16 +127,29 @@ impl<'a> Series<'a> {
         self.history.labels()
     }
 
-    /// Samples sorted by time, without repeats. Of conflicting samples the first one counts.
+    /// Samples sorted by time, without repeats. Of conflicting samples the first one counts. None
+    /// if the ledger keeps hashes of values.
     #[must_use]
     pub fn samples(self) -> &'a [Sample] {
-        &self.history.samples
+        self.history.samples.values()
+    }
+
+    /// The same samples if the ledger keeps hashes of values.
+    #[must_use]
+    pub fn hashed_samples(self) -> Option<impl ExactSizeIterator<Item = HashedSample> + Clone> {
+        self.history.samples.hashes()
+    }
+
+    /// Time of the newest sample, in unix milliseconds.
+    #[must_use]
+    pub fn newest_unix_ms(self) -> Option<i64> {
+        self.history.newest_unix_ms()
     }
 
     /// Whether the newest sample is not a stale marker.
     #[must_use]
     pub fn is_live(self) -> bool {
-        self.history.newest().is_some_and(|newest| !newest.is_stale_marker())
+        self.history.samples.newest().is_some_and(|(_, is_marker)| !is_marker)
     }
 
     /// When the last new sample arrived.

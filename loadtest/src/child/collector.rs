@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::own_command;
+use super::{own_command, shifted_clock};
 use crate::fault::Fault;
 #[cfg(unix)]
 use crate::fault::freezer::Freezer;
@@ -32,37 +32,52 @@ pub struct CollectorProcess {
     /// Address of the HTTP listener.
     pub http: SocketAddr,
     flags: Vec<String>,
+    /// How far its clock is ahead.
+    clock_offset: Duration,
     #[cfg(unix)]
     _freezer: Option<Freezer>,
 }
 
 impl CollectorProcess {
     /// Starts `count` collectors with these flags; on free loopback ports unless a flag says
-    /// otherwise.
+    /// otherwise. The clocks of all but the first are ahead by `clock_offset`.
     ///
     /// # Errors
     /// If a process does not start, or does not print its addresses in time.
-    pub async fn start(count: usize, flags: &[String]) -> anyhow::Result<Vec<Self>> {
+    pub async fn start(
+        count: usize,
+        flags: &[String],
+        clock_offset: Duration,
+    ) -> anyhow::Result<Vec<Self>> {
         let mut all = flags.to_vec();
         for (flag, free) in [("--listen", "127.0.0.1:0"), ("--http-listen", "127.0.0.1:0")] {
             if !flags.iter().any(|explicit| explicit == flag) {
                 all.extend([flag, free].map(ToOwned::to_owned));
             }
         }
-        let starting: Result<Vec<_>, _> = (0..count).map(|_| Self::spawn(&all)).collect();
+        let offset = |number| if number == 0 { Duration::ZERO } else { clock_offset };
+        let spawn = |number| Self::spawn(&all, offset(number));
+        let starting: Result<Vec<_>, _> = (0..count).map(spawn).collect();
         let mut started = Vec::with_capacity(count);
-        for process in starting? {
-            started.push(Self::await_addresses(process, flags.to_vec()).await?);
+        for (number, process) in starting?.into_iter().enumerate() {
+            let flags = flags.to_vec();
+            started.push(Self::await_addresses(process, flags, offset(number)).await?);
         }
         Ok(started)
     }
 
-    fn spawn(flags: &[String]) -> anyhow::Result<Child> {
+    fn spawn(flags: &[String], clock_offset: Duration) -> anyhow::Result<Child> {
         let flags = flags.iter().filter(|flag| **flag != FROZEN.flag());
-        Ok(own_command(&[], "collector")?.args(flags).stdout(Stdio::piped()).spawn()?)
+        let mut command = own_command(&[], "collector")?;
+        shifted_clock::shift(&mut command, clock_offset);
+        Ok(command.args(flags).stdout(Stdio::piped()).spawn()?)
     }
 
-    async fn await_addresses(mut process: Child, flags: Vec<String>) -> anyhow::Result<Self> {
+    async fn await_addresses(
+        mut process: Child,
+        flags: Vec<String>,
+        clock_offset: Duration,
+    ) -> anyhow::Result<Self> {
         let stdout = process.stdout.take().context("the collector has no standard output")?;
         let mut line = String::new();
         timeout(START_TIMEOUT, BufReader::new(stdout).read_line(&mut line)).await.context(
@@ -77,6 +92,7 @@ impl CollectorProcess {
                 agents,
                 http,
                 flags,
+                clock_offset,
             }),
             _ => bail!("the collector did not start; its log above says why"),
         }
@@ -117,7 +133,7 @@ impl CollectorProcess {
         let starting: Vec<_> = starting.collect::<Result<_, _>>()?;
         for (collector, process) in collectors.iter_mut().zip(starting) {
             let flags = std::mem::take(&mut collector.flags);
-            *collector = Self::await_addresses(process, flags).await?;
+            *collector = Self::await_addresses(process, flags, collector.clock_offset).await?;
         }
         Ok(())
     }
@@ -126,7 +142,7 @@ impl CollectorProcess {
         self.flags.extend_from_slice(more);
         let addresses = [("--listen", self.agents), ("--http-listen", self.http)];
         let addresses = addresses.map(|(flag, address)| format!("{flag}={address}"));
-        Self::spawn(&[&self.flags[..], &addresses].concat())
+        Self::spawn(&[&self.flags[..], &addresses].concat(), self.clock_offset)
     }
 
     /// Sends SIGTERM and waits for the process to exit. It can be [restarted](Self::restart).

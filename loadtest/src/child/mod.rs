@@ -5,6 +5,7 @@
 
 pub mod collector;
 pub mod prometheus;
+pub mod shifted_clock;
 pub mod worker;
 
 use std::net::SocketAddr;

@@ -21,7 +21,7 @@ use crate::child_main::DEMO_INTERVAL;
 use crate::cli::DemoArgs;
 use crate::engine::{Engine, Handle};
 use crate::host_profile::HostModel;
-use crate::plan::{CollectorEndpoint, LATE, Plan, TargetCollectors};
+use crate::plan::{CollectorEndpoint, ForwardNeeds, LATE, Plan, TargetCollectors};
 use crate::preflight;
 use crate::worker_protocol::{BackoffPolicy, Command, Event, WorkerConfig};
 use console::print;
@@ -105,6 +105,7 @@ fn plan(args: &DemoArgs) -> Plan {
         tolerance: Duration::ZERO,
         tls: false,
         keeps_log: false,
+        forward: ForwardNeeds::default(),
     }
 }
 
@@ -180,6 +181,7 @@ fn simulate(
         tolerance_ms: 0,
         tls: None,
         keeps_log: false,
+        backlog_reports: 0,
         backoff: BackoffPolicy::Quick,
     };
     let set = if args.classic { MetricSet::Classic } else { MetricSet::Basic };

@@ -6,7 +6,6 @@ use fleetgauge_proto::message::ByeReason;
 
 use super::page_fetcher::{FetchedPage, PageRequest};
 use super::sim_agent::{SimAgent, Stage};
-use super::sim_log::SimLog;
 use super::{Engine, FleetModel, Ramp};
 use crate::judge::judge;
 use crate::worker_protocol::{
@@ -26,7 +25,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
                 self.agents.resize_with(agents, SimAgent::default);
                 self.truth.resize(agents);
                 if self.config.keeps_log {
-                    self.logs.resize_with(agents, SimLog::default);
+                    self.logs = (0..agents).map(|index| self.new_log(index, now)).collect();
                 }
                 self.ramp = Some(Ramp { began: now, per_second, started: 0 });
             }

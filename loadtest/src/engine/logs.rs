@@ -1,13 +1,14 @@
 //! Logs of simulated agents: samples while they are disconnected, and the replay.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleetgauge_agent::client::{ReportId, Update};
 use fleetgauge_proto::frame::HEADER_LEN;
 use fleetgauge_proto::stream;
 
 use super::sim_agent::Stage;
+use super::sim_log::SimLog;
 use super::{Engine, FleetModel, ReportValues};
 use crate::worker_protocol::{AgentSelector, Event};
 
@@ -16,6 +17,15 @@ use crate::worker_protocol::{AgentSelector, Event};
 const REPLAY_BATCH_BYTES: usize = 64 * 1024;
 
 impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
+    /// Creates the log of an agent, with the reports of its schedule before now that it is to have.
+    pub(super) fn new_log(&self, index: usize, now: Duration) -> SimLog {
+        let interval = Duration::from_millis(self.config.interval_ms.into());
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let next = self.next_tick_after(index, now, interval) - now;
+        let last = (unix + next).saturating_sub(interval);
+        SimLog::with_backlog(self.config.backlog_reports, last, interval, unix, now)
+    }
+
     /// Begins the session of an agent with a log.
     pub(super) fn begin_log(&mut self, index: usize, unix_ms: u64, is_granted: bool) {
         let now = self.truth.now();

@@ -147,6 +147,7 @@ mod tests {
             backoff: BackoffPolicy::Quick,
             tls: None,
             keeps_log: false,
+            backlog_reports: 0,
         }
     }
 

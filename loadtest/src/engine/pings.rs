@@ -197,6 +197,7 @@ mod tests {
             backoff: BackoffPolicy::Quick,
             tls: None,
             keeps_log: false,
+            backlog_reports: 0,
         };
         let model = TracedFleet::new(&config).unwrap();
         let events = Events::default();

@@ -146,6 +146,10 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
     pub(super) fn report_written(&mut self, index: usize, report: PendingReport) {
         let now = self.truth.now();
         self.truth.history(index).written(now);
+        let is_first = match self.logs.get(index) {
+            Some(log) => log.is_silent(),
+            None => self.agents[index].client.sequence() == 1,
+        };
         if let Some(log) = self.logs.get_mut(index) {
             log.written();
         }
@@ -159,7 +163,7 @@ impl<M: FleetModel, E: FnMut(Event)> Engine<M, E> {
         let agent = &mut self.agents[index];
         agent.set_since(now);
         self.timers.add(next, index as u32, agent.attempt, Action::Report);
-        if agent.client.sequence() == 1 {
+        if is_first {
             self.sample.reporting += 1;
             if self.sample.reporting == self.config.agents.count {
                 // The parent waits for this sample.

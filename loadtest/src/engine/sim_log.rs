@@ -60,6 +60,26 @@ struct LogSession {
 }
 
 impl SimLog {
+    /// Creates a log that has reports already, as after an outage: the last one at unix time
+    /// `last`. It is `unix` now, and `now` after the start of the test.
+    pub(super) fn with_backlog(
+        reports: u32,
+        last: Duration,
+        interval: Duration,
+        unix: Duration,
+        now: Duration,
+    ) -> Self {
+        let before = |reports: u32| millis(last.saturating_sub(interval * reports));
+        let origin_ms = i64::try_from(millis(unix.saturating_sub(now))).unwrap_or(i64::MAX);
+        let times = (0..reports).rev().map(before).collect();
+        Self { times, sampled: now, origin_ms, ..Self::default() }
+    }
+
+    /// Whether no report was written on stream 0 yet.
+    pub(super) fn is_silent(&self) -> bool {
+        self.written == 0
+    }
+
     /// Returns the sequence number of the next report.
     pub(super) fn next_sequence(&self) -> u64 {
         self.times.len() as u64 + 1
@@ -234,6 +254,21 @@ mod tests {
         log.welcomed(990_000, 2 * SECOND, true);
         assert_eq!(log.sample(2 * SECOND), Some((3, 1_001_002)));
         assert_eq!(log.sample(14 * SECOND), Some((4, 1_002_000)));
+    }
+
+    #[test]
+    fn backlog_is_sent_when_the_collector_asks_for_it() {
+        let minute = 60 * SECOND;
+        let mut log =
+            SimLog::with_backlog(3, 1_000 * SECOND - minute, minute, 1_000 * SECOND, SECOND);
+        assert_eq!((log.connecting(), log.next_sequence()), (1, 4));
+        assert!(log.is_silent());
+        log.welcomed(1_000_000, SECOND, true);
+        log.resend(1, 10);
+        let mut next = || log.next_replay().map(|report| (report.sequence, report.unix_ms));
+        let times = [Some((1, 820_000)), Some((2, 880_000)), Some((3, 940_000)), None];
+        assert_eq!([next(), next(), next(), next()], times);
+        assert_eq!(log.sample(2 * SECOND), Some((4, 1_001_000)));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum JudgeFault {
     Wrong,
     /// An old sample is sent again with another value.
     Conflicting,
+    /// A sample is sent behind the next one of its series.
+    Swapped,
     /// Stale markers have a later time.
     LateMarker,
     /// Stale markers are lost.
@@ -77,6 +79,8 @@ struct State {
     requests: u32,
     /// A sample of an earlier request.
     earlier: Option<TimeSeries>,
+    /// Whether the next sample of the series of `earlier` has passed.
+    has_swapped: bool,
 }
 
 impl Proxy {
@@ -128,6 +132,7 @@ impl State {
                 self.earlier = earlier.pop();
             }
             JudgeFault::EarlyMarker if is_chosen => series.extend(marker_after(&series[0])),
+            JudgeFault::Swapped if !self.has_swapped => self.swap(is_chosen, series),
             JudgeFault::LateMarker if has_markers => {
                 let samples = series.iter_mut().flat_map(|series| &mut series.samples);
                 samples.for_each(|sample| sample.timestamp += LATE_MS);
@@ -137,6 +142,18 @@ impl State {
                 for sample in series.iter_mut().flat_map(|series| &mut series.samples) {
                     (sample.value, sample.timestamp) = (1.0, sample.timestamp + LATE_MS);
                 }
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps a sample of the chosen request, and sends it behind the next one of its series.
+    fn swap(&mut self, is_chosen: bool, series: &mut Vec<TimeSeries>) {
+        match &self.earlier {
+            None if is_chosen => self.earlier = Some(series.remove(0)),
+            Some(kept) if series.iter().any(|series| series.labels == kept.labels) => {
+                series.extend(self.earlier.take());
+                self.has_swapped = true;
             }
             _ => {}
         }

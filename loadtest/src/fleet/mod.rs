@@ -91,7 +91,9 @@ impl Fleet {
         let mut flags = plan.collector_flags();
         flags.extend(pki.iter().flat_map(TestPki::flags));
         let collectors = match &plan.target {
-            TargetCollectors::Started(count) => CollectorProcess::start(*count, &flags).await?,
+            TargetCollectors::Started(count) => {
+                CollectorProcess::start(*count, &flags, plan.forward.clock_offset).await?
+            }
             TargetCollectors::Running(_) => Vec::new(),
         };
         let (message_sender, messages) = mpsc::channel(MESSAGE_QUEUE);

@@ -12,12 +12,50 @@
 //! has asked to leave continues its series elsewhere, and must not be marked.
 
 use fleetgauge_proto::report::is_absent;
-use fleetgauge_receiver::Sample;
+use fleetgauge_receiver::{HashedSample, Sample};
 
 use crate::agent_account::AgentAccount;
 
 /// Time between a sample and the stale marker after it, in milliseconds.
 const MARKER_AFTER_MS: u64 = 1;
+
+/// A sample that an engine has, with its value or a hash of it.
+pub trait ReceivedSample: Copy {
+    /// Milliseconds since the Unix epoch.
+    fn unix_ms(self) -> i64;
+    /// Whether the sample is a stale marker.
+    fn is_marker(self) -> bool;
+    /// Whether the value has these bits, as far as is known.
+    fn has_bits(self, bits: u64) -> bool;
+}
+
+impl ReceivedSample for &Sample {
+    fn unix_ms(self) -> i64 {
+        self.unix_ms
+    }
+
+    fn is_marker(self) -> bool {
+        self.is_stale_marker()
+    }
+
+    fn has_bits(self, bits: u64) -> bool {
+        self.bits == bits
+    }
+}
+
+impl ReceivedSample for HashedSample {
+    fn unix_ms(self) -> i64 {
+        self.unix_ms
+    }
+
+    fn is_marker(self) -> bool {
+        self.is_stale_marker()
+    }
+
+    fn has_bits(self, bits: u64) -> bool {
+        HashedSample::has_bits(self, bits)
+    }
+}
 
 /// The deviations of a series. Counts of 0 and `None` are right.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +104,11 @@ pub struct JudgedSeries {
 pub fn judge_series(
     account: &AgentAccount,
     value: impl Fn(u64) -> f64,
-    samples: &[Sample],
+    samples: impl IntoIterator<Item = impl ReceivedSample>,
 ) -> JudgedSeries {
-    let mut check = SeriesCheck { account, value, found: SeriesDeviations::default() };
-    let mut samples = samples.iter().copied().peekable();
+    let next = value(1);
+    let mut check = SeriesCheck { account, value, next, found: SeriesDeviations::default() };
+    let mut samples = samples.into_iter().peekable();
     let mut newest = None;
     for (sequence, time) in (1..).zip(&account.times) {
         while let Some(early) = samples.next_if(|sample| time_of(*sample) < *time) {
@@ -77,9 +116,8 @@ pub fn judge_series(
         }
         let sample = samples.next_if(|sample| time_of(*sample) == *time);
         let marker_at = time + MARKER_AFTER_MS;
-        let marker = samples
-            .next_if(|sample| sample.is_stale_marker() && time_of(*sample) == marker_at)
-            .is_some();
+        let marker =
+            samples.next_if(|sample| sample.is_marker() && time_of(*sample) == marker_at).is_some();
         check.report(sequence, sample, marker);
         if sample.is_some() || marker {
             newest = Some((sequence, marker));
@@ -94,12 +132,14 @@ pub fn judge_series(
 struct SeriesCheck<'a, V> {
     account: &'a AgentAccount,
     value: V,
+    /// Value of the next report to check: most of the time goes into computing values.
+    next: f64,
     found: SeriesDeviations,
 }
 
 impl<V: Fn(u64) -> f64> SeriesCheck<'_, V> {
-    fn out_of_place(&mut self, sample: Sample) {
-        if sample.is_stale_marker() {
+    fn out_of_place(&mut self, sample: impl ReceivedSample) {
+        if sample.is_marker() {
             self.found.misplaced_markers += 1;
         } else {
             self.found.unknown += 1;
@@ -111,20 +151,20 @@ impl<V: Fn(u64) -> f64> SeriesCheck<'_, V> {
     }
 
     /// Checks the sample of a report, and whether a marker follows it.
-    fn report(&mut self, sequence: u64, sample: Option<Sample>, marker: bool) {
-        let (is_present, is_required) = (self.has(sequence), sequence <= self.account.required);
+    fn report(&mut self, sequence: u64, sample: Option<impl ReceivedSample>, marker: bool) {
+        let value = std::mem::replace(&mut self.next, (self.value)(sequence + 1));
+        let (is_present, is_required) = (!is_absent(value), sequence <= self.account.required);
         match sample {
-            Some(sample) if !is_present || sample.is_stale_marker() => self.out_of_place(sample),
-            Some(sample) => {
-                self.found.wrong += u64::from(sample.bits != (self.value)(sequence).to_bits());
-            }
+            Some(sample) if !is_present || sample.is_marker() => self.out_of_place(sample),
+            Some(sample) => self.found.wrong += u64::from(!sample.has_bits(value.to_bits())),
             None if is_present && is_required => {
                 self.found.lost += 1;
                 self.found.first_lost.get_or_insert(sequence);
             }
             None => {}
         }
-        let continues = self.has(sequence + 1);
+        let reports = self.account.times.len() as u64;
+        let continues = sequence < reports && !is_absent(self.next);
         // Of the reports that may not have arrived, any may be the last one that has.
         let is_at_death = self.account.left_unix_us.is_some() && sequence >= self.account.required;
         if marker && !is_present {
@@ -163,8 +203,8 @@ impl<V: Fn(u64) -> f64> SeriesCheck<'_, V> {
     }
 }
 
-fn time_of(sample: Sample) -> u64 {
-    u64::try_from(sample.unix_ms).unwrap_or(0)
+fn time_of(sample: impl ReceivedSample) -> u64 {
+    u64::try_from(sample.unix_ms()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -33,6 +33,14 @@ fn invalid_flag_exits_64_and_is_named() {
         refused(&[command, "--agents", "1", "--collectors", "2"], "--agents", "at least 2");
     }
     refused(&["run", "--agents", "1", "--report", "/nowhere/at/all.json"], "--report", "cannot");
+    let forward = ["forward", "--agents", "4"];
+    for (flags, flag, advice) in [
+        (&["--clock-offset", "2s"][..], "--clock-offset", "--collectors 2"),
+        (&["--backlog", "6h"], "--backlog", "at most 5 h"),
+        (&["--in-order-only", "--out-of-order"], "--in-order-only", "--out-of-order"),
+    ] {
+        refused(&[&forward[..], flags].concat(), flag, advice);
+    }
     refused(&["demo", "--agents", "none"], "--agents", "from 1 to 1000000");
 }
 

@@ -75,6 +75,49 @@ fn agents_that_are_missing_while_collectors_restart_are_found() {
     });
 }
 
+/// Requests wait longer than a millisecond for further samples.
+#[test]
+fn forward_finds_live_samples_that_are_late() {
+    let args = ["--backlog", "1m", "--out-of-order", "--max-live-age", "1ms"];
+    finds_in(&[&SMALL[..], &args].concat(), None, &["live_late"], &[]);
+}
+
+/// Prometheus without an out-of-order window refuses a request with one such sample as a whole, so
+/// repeats of older samples are refused, too.
+#[test]
+fn forward_loses_nothing_if_the_engine_takes_samples_only_in_order() {
+    let faults = "engine-away,engine-429,engine-500,engine-hangs,engine-cut,agents-cut,\
+                  collector-killed,agents-moved,poisoned-series";
+    let args = ["--faults", faults, "--fault-time", "1s", "--duration", "20s"];
+    let args = [&SMALL[..5], &SMALL[7..], &args, &["--in-order-only", "--collectors", "2"]];
+    let figures = passes(&args.concat());
+    assert!(figures["samples"].as_u64().unwrap() > 20 * 7 * 10, "{figures:#}");
+}
+
+#[test]
+#[ignore = "needs libfaketime"]
+fn forward_loses_nothing_if_the_clocks_of_two_collectors_are_apart() {
+    let faults = ["--faults", "agents-moved", "--fault-time", "3s", "--duration", "8s"];
+    let clocks = ["--collectors", "2", "--clock-offset", "2s"];
+    let args = [&SMALL[..5], &SMALL[7..], &faults, &clocks].concat();
+    let figures = passes(&args);
+    assert!(figures["samples"].as_u64().unwrap() > 20 * 7 * 4, "{figures:#}");
+    passes(&[&args[..], &["--in-order-only"]].concat());
+}
+
+#[test]
+fn forward_has_the_logs_of_all_agents_after_an_outage() {
+    let args = ["5s", "--duration", "6s", "--backlog", "5m", "--profile", "node"];
+    let args = [&SMALL[..4], &args, &SMALL[7..]].concat();
+    for order in [&[][..], &["--out-of-order", "--max-live-age", "30s"]] {
+        let figures = passes(&[&args[..], order].concat());
+        let backlog = &figures["backlog"];
+        assert_eq!(backlog["reports_per_agent"], 60, "{figures:#}");
+        assert!(backlog["samples"].as_u64().unwrap() > 20 * 60 * 450, "{figures:#}");
+        assert!(backlog["age"]["count"].as_u64().unwrap() > 0, "{figures:#}");
+    }
+}
+
 #[test]
 fn forward_finds_what_the_engine_lacks_and_what_differs() {
     thread::scope(|scope| {
@@ -82,6 +125,7 @@ fn forward_finds_what_the_engine_lacks_and_what_differs() {
             ("lost", &["lost"][..], &["missing_marker"][..]),
             ("wrong", &["wrong_value"], &[]),
             ("conflicting", &["conflicting"], &[]),
+            ("swapped", &["out_of_order"], &[]),
             ("late-marker", &["misplaced_marker", "not_marked"], &[]),
             ("no-marker", &["not_marked"], &[]),
             ("ghost", &["unknown_sample", "not_marked"], &[]),

@@ -1,9 +1,9 @@
 //! Queries of the ledger.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fleetgauge_receiver::wire::{MetricMetadata, TimeSeries, WriteRequest};
-use fleetgauge_receiver::{Receiver, ReceiverSettings};
+use fleetgauge_receiver::{Detail, FindingKind, Limits, Receiver, ReceiverSettings, SharedLedger};
 
 use crate::client::{MOMENT, SOON, UP, post, receiver, send, snappy, stale, up, write, zstd};
 
@@ -37,6 +37,29 @@ async fn series_have_labels_and_samples() {
     assert!(ledger.find(&[("agent", "web-2"), ("__name__", "load")]).is_some(), "any order");
     assert!(ledger.find(&[("agent", "web-3"), ("__name__", "load")]).is_none());
     assert_eq!(ledger.samples_total(), 4);
+}
+
+#[tokio::test]
+async fn hashes_of_values_find_repeats_conflicts_and_disorder() {
+    let limits = Limits { detail: Detail::Hashes { capacity: 1 }, ..Limits::default() };
+    let settings = ReceiverSettings::default();
+    let receiver = Receiver::start_with(SharedLedger::new(limits), settings).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = i64::try_from(now).unwrap();
+    let samples = [(now, 1.0), (now + 1, stale()), (now - 3_600_000, 3.0), (now, 1.0), (now, 1.5)];
+    for sample in samples {
+        assert_eq!(write(&receiver, &up(&[sample])).await, 204);
+    }
+    let ledger = receiver.ledger();
+    let series = ledger.find(&UP).unwrap();
+    assert_eq!((series.samples(), series.is_live()), (&[][..], false));
+    assert_eq!((ledger.samples_total(), series.newest_unix_ms()), (3, Some(now + 1)));
+    assert_eq!((series.repeated(), series.conflicting(), series.out_of_order()), (1, 1, 1));
+    assert_eq!(ledger.findings().count(FindingKind::Repeated), 1);
+    let kept: Vec<_> = series.hashed_samples().unwrap().collect();
+    assert_eq!(kept.iter().map(|kept| kept.unix_ms - now).collect::<Vec<_>>(), [-3_600_000, 0, 1]);
+    assert!(kept[0].has_bits(3_f64.to_bits()) && kept[1].has_bits(1_f64.to_bits()));
+    assert!(kept[2].is_stale_marker() && !kept[1].has_bits(1.5_f64.to_bits()));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Attacks on the memory of the receiver.
 
 use fleetgauge_receiver::wire::{MetricMetadata, TimeSeries, WriteRequest};
-use fleetgauge_receiver::{FindingKind, Limits, Receiver, ReceiverSettings, SharedLedger};
+use fleetgauge_receiver::{Detail, FindingKind, Limits, Receiver, ReceiverSettings, SharedLedger};
 
 use crate::client::{Client, SOON, post, receiver, send, snappy, up, write, zstd};
 
@@ -43,6 +43,15 @@ async fn flood_of_samples_is_refused() {
     assert_eq!(write(&receiver, &up(&[(1, 1.0), (2, 1.0)])).await, 204);
     is_over_limit(&receiver, &up(&[(3, 1.0), (4, 1.0)])).await;
     assert_eq!(write(&receiver, &up(&[(3, 1.0)])).await, 204);
+}
+
+#[tokio::test]
+async fn time_that_hashed_samples_cannot_have_is_refused() {
+    let detail = Detail::Hashes { capacity: 0 };
+    let receiver = limited(Limits { detail, ..Limits::default() });
+    // In 1970.
+    is_over_limit(&receiver, &up(&[(1, 1.0)])).await;
+    assert!(receiver.ledger().series().next().is_none());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use fleetgauge_receiver::{Labels, Receiver, ReceiverSettings};
+use fleetgauge_receiver::{Labels, Receiver, ReceiverSettings, SharedLedger};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::cli::forward_args::{ForwardArgs, Trouble};
@@ -27,13 +27,17 @@ pub(super) struct Engine {
 impl Engine {
     /// Starts the receiver, and writes the settings of the collectors.
     pub(super) async fn start(args: &ForwardArgs) -> anyhow::Result<Self> {
-        let receiver = Receiver::start(ReceiverSettings::default())?;
+        let ledger = SharedLedger::new(args.engine_size().limits());
+        let receiver = Receiver::start_with(ledger, ReceiverSettings::default())?;
         if args.has(Trouble::PoisonedSeries) {
             let metric = poisoned_metric(args.fleet.hosts.profile);
             let agent = agent_name(POISONED_AGENT);
             receiver.faults().poison(400, move |labels: Labels<'_>| {
                 labels.metric() == metric && labels.get(AGENT) == Some(&agent)
             });
+        }
+        if args.in_order_only {
+            receiver.faults().in_order_only(400);
         }
         let (mut url, mut compression) = (receiver.url(), "auto");
         if let Some(fault) = args.judge_fault.filter(|fault| *fault != JudgeFault::NoDrain) {
@@ -43,8 +47,10 @@ impl Engine {
         }
         let (settings, users) = (tempfile::tempdir()?, NamedTempFile::new()?);
         let mut engine = Self { receiver, settings, users };
+        let out_of_order = args.out_of_order;
         let text = format!(
-            "[[remote_write]]\nname = \"engine\"\nurl = \"{url}\"\ncompression = \"{compression}\"\n"
+            "[[remote_write]]\nname = \"engine\"\nurl = \"{url}\"\ncompression = \"{compression}\"\n\
+             out_of_order = {out_of_order}\n"
         );
         std::fs::write(engine.settings_file(), text).context("cannot write settings")?;
         let users = format!(

@@ -3,7 +3,7 @@
 use fleetgauge_proto::report::ABSENT;
 
 use crate::agent_account::AgentAccount;
-use crate::host_profile::cell::CellPattern;
+use crate::host_profile::cell::{Cell, CellPattern};
 use crate::host_profile::rows::Row;
 use crate::host_profile::tables::{MODE, TABLES};
 use crate::host_profile::{HostModel, HostProfile};
@@ -30,11 +30,24 @@ enum Source {
     /// Position in the reports of profile `basic`.
     Basic(usize),
     Cell {
-        model: HostModel,
-        table: usize,
-        row: Row,
-        pattern: CellPattern,
+        cell: Cell,
+        /// The row, if the reports of the agent do not all have it.
+        row: Option<ChangingRow>,
     },
+}
+
+/// A row that some reports of an agent do not have.
+struct ChangingRow {
+    model: HostModel,
+    table: usize,
+    row: Row,
+}
+
+impl ChangingRow {
+    fn is_in(&self, agent: u32, sequence: u64) -> bool {
+        let Self { model, table, row } = self;
+        model.churn.row_at(agent, *table, row.number, sequence) == Some(*row)
+    }
 }
 
 impl ExpectedSeries {
@@ -65,13 +78,10 @@ impl ExpectedSeries {
             Source::Basic(position) => {
                 ValueOrigin { agent: self.agent, sequence, position: *position }.to_f64()
             }
-            Source::Cell { model, table, row, pattern } => {
-                let now = model.churn.row_at(self.agent, *table, row.number, sequence);
-                if now != Some(*row) {
-                    return ABSENT;
-                }
-                pattern.cell(self.agent, row.generation).value(sequence)
-            }
+            Source::Cell { cell, row } => match row {
+                Some(row) if !row.is_in(self.agent, sequence) => ABSENT,
+                _ => cell.value(sequence),
+            },
         }
     }
 }
@@ -98,7 +108,10 @@ pub(super) fn for_each_series(
             spec.push_row(agent, row, &mut row_labels);
             for column in 0..spec.columns() {
                 let pattern = CellPattern::new(table, row.number, column);
-                let source = Source::Cell { model, table, row, pattern };
+                let cell = pattern.cell(agent, row.generation);
+                let changing = ChangingRow { model, table, row };
+                let row = model.churn.affects(table).then_some(changing);
+                let source = Source::Cell { cell, row };
                 let mut series = series(spec.sample_name(spec.family_of(column)), source);
                 let names = spec.row_labels.iter().map(|name| (*name).to_owned());
                 series.labels.extend(names.zip(row_labels.iter().cloned()));

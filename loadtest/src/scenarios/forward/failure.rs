@@ -22,6 +22,7 @@ pub(super) enum ForwardFailure {
     PoisonedStored { agent: u32, series: String },
     Protocol { kind: &'static str, count: u64, text: String },
     NotAcknowledged { agents: u32, of: u32, within: Duration },
+    LiveLate { age: Duration, allowed: Duration },
     BadAcknowledgement { agent: u32, times: u64 },
     MissingFromRoster { agent: u32, missing: Duration, allowed: Duration },
     Gap { agent: u32, longest: Duration, allowed: Duration },
@@ -46,6 +47,7 @@ impl Problem for ForwardFailure {
             Self::PoisonedStored { .. } => "poisoned_stored",
             Self::Protocol { kind, .. } => kind,
             Self::NotAcknowledged { .. } => "not_acknowledged",
+            Self::LiveLate { .. } => "live_late",
             Self::BadAcknowledgement { .. } => "bad_acknowledgement",
             Self::MissingFromRoster { .. } => "missing_from_roster",
             Self::Gap { .. } => "gap",
@@ -118,6 +120,13 @@ impl fmt::Display for ForwardFailure {
                 f,
                 "the reports of {agents} of {of} agents were not acknowledged within {} s",
                 within.as_secs()
+            ),
+            Self::LiveLate { age, allowed } => write!(
+                f,
+                "a live sample arrived {} ms after its time, while logs were sent; the limit is {} \
+                 ms",
+                age.as_millis(),
+                allowed.as_millis()
             ),
             Self::BadAcknowledgement { agent, times } => write!(
                 f,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fleetgauge_receiver::Ledger;
 use serde::Serialize;
 
+use super::backlog::BacklogFigures;
 use super::roster::RosterFigures;
 use crate::child::collector::CollectorProcess;
 use crate::cli::forward_args::ForwardArgs;
@@ -34,6 +35,21 @@ impl Received {
         }
     }
 
+    /// Samples, with those that were sent again.
+    pub(super) fn samples(self) -> u64 {
+        self.samples
+    }
+
+    /// Samples that were sent again.
+    pub(super) fn repeated(self) -> u64 {
+        self.repeated
+    }
+
+    /// Bytes of the requests.
+    pub(super) fn bytes(self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn since(self, before: Self) -> Self {
         Self {
             samples: self.samples - before.samples,
@@ -47,6 +63,9 @@ impl Received {
 /// Outcome of the scenario, from the time of the troubles.
 #[derive(Debug, Serialize)]
 pub(super) struct Figures {
+    /// The time before that, if agents started with logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) backlog: Option<BacklogFigures>,
     /// Samples that the engine received.
     samples: u64,
     /// Samples that it had already.
@@ -81,6 +100,7 @@ impl Figures {
         let samples = received.samples.max(1) as f64;
         let pids = run.fleet.collectors.iter().map(CollectorProcess::pid);
         Self {
+            backlog: None,
             samples: received.samples,
             repeated: received.repeated,
             requests: received.requests,

@@ -94,10 +94,10 @@ async fn watch(ledger: SharedLedger, watched: Vec<Labels>, times: Arc<Mutex<Time
         for (labels, newest) in watched.iter().zip(&mut newest) {
             let labels: Vec<_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             let Some(series) = ledger.find(&labels) else { continue };
-            let Some(sample) = series.samples().last() else { continue };
-            if sample.unix_ms > *newest && !sample.is_stale_marker() {
-                *newest = sample.unix_ms;
-                let sampled = Duration::from_millis(sample.unix_ms.cast_unsigned());
+            let Some(unix_ms) = series.newest_unix_ms() else { continue };
+            if unix_ms > *newest && series.is_live() {
+                *newest = unix_ms;
+                let sampled = Duration::from_millis(unix_ms.cast_unsigned());
                 times.add(clocks.unix(series.last_arrival()).saturating_sub(sampled));
             }
         }

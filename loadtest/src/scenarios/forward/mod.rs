@@ -6,6 +6,7 @@
 //! values are functions of agent and sequence number. So every expected sample can be computed from
 //! the times of the reports.
 
+mod backlog;
 mod cpu_meter;
 mod engine;
 mod expected;
@@ -71,12 +72,21 @@ pub async fn forward(args: &ForwardArgs) -> anyhow::Result<Results> {
     let mut flags = args.fleet.flags();
     flags.extend(engine.flags());
     let plan = Plan::for_scenario(&args.fleet, args.collectors, BackoffPolicy::Quick, flags);
-    let run = ScenarioRun::start("forward", Plan { keeps_log: true, ..plan }).await?;
+    let plan = Plan { keeps_log: true, forward: args.needs(), ..plan };
+    let run = ScenarioRun::start("forward", plan).await?;
     let (cpu, clocks) = (CpuMeter::default(), Clocks::now());
     let mut test = ForwardRun { run, engine, cpu, clocks, roster: None };
-    test.run.connect_all(&args.fleet).await?;
+    let mut backlog = None;
+    if args.backlog.is_some() {
+        backlog = Some(test.catch_up_backlog(args).await?);
+        test.run.settle().await?;
+        test.run.fleet.begin_phase("testing");
+    } else {
+        test.run.connect_all(&args.fleet).await?;
+    }
     test.run.judge_all("before").await?;
     let mut figures = test.forward_through_troubles(args).await?;
+    figures.backlog = backlog;
     test.catch_up(args).await?;
     if args.has(Trouble::CollectorsRestarted) && args.judge_fault != Some(JudgeFault::NoDrain) {
         test.check_pages(args).await?;
@@ -100,6 +110,10 @@ fn settings(args: &ForwardArgs) -> serde_json::Value {
         "duration_seconds": args.duration.as_secs_f64(),
         "faults": faults.join(", "),
         "fault_time_seconds": args.fault_time.as_secs_f64(),
+        "clock_offset_seconds": args.clock_offset.unwrap_or_default().as_secs_f64(),
+        "backlog_seconds": args.backlog.unwrap_or_default().as_secs_f64(),
+        "out_of_order": args.out_of_order,
+        "in_order_only": args.in_order_only,
     })
 }
 
@@ -178,7 +192,7 @@ impl ForwardRun {
             hosts: args.fleet.hosts.model(args.fleet.interval()),
             static_labels: args.fleet.labels,
             is_poisoned: args.has(Trouble::PoisonedSeries),
-            may_be_out_of_order: args.has(Trouble::AgentsMoved),
+            may_be_out_of_order: args.has(Trouble::AgentsMoved) || args.out_of_order,
             max_gap: args.has(Trouble::CollectorsRestarted).then(|| args.max_gap()),
             max_marker_delay: args.max_marker_delay + args.fleet.tolerance,
             clocks: self.clocks,
@@ -189,10 +203,11 @@ impl ForwardRun {
             let requests = self.engine.receiver.ledger().requests_total();
             self.run.fleet.wait(QUIET).await?;
             let is_quiet = self.engine.receiver.ledger().requests_total() == requests;
-            let judged = verdict::judge(&self.engine.receiver.ledger(), &accounts, rules);
+            let is_last = Instant::now() > until;
+            let judged = verdict::judge(&self.engine.receiver.shared_ledger(), &accounts, rules);
             // Agents that are present go on to report.
             let is_complete = is_quiet || self.run.fleet.present() > 0;
-            if Instant::now() > until || (judged.failures.is_empty() && is_complete) {
+            if is_last || (judged.failures.is_empty() && is_complete) {
                 return Ok(judged);
             }
             self.run.fleet.wait(JUDGE_INTERVAL).await?;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use fleetgauge_receiver::{FindingKind, Ledger, Sample, Series};
+use fleetgauge_receiver::{FindingKind, Ledger, Series, SharedLedger};
 
 use super::engine::{POISONED_AGENT, poisoned_metric};
 use super::expected::{AGENT_UP, ExpectedSeries, for_each_series};
@@ -11,7 +11,7 @@ use super::failure::ForwardFailure;
 use super::lag::Clocks;
 use crate::agent_account::AgentAccount;
 use crate::host_profile::HostModel;
-use crate::judge::forwarded::{JudgedSeries, SeriesDeviations, judge_series};
+use crate::judge::forwarded::{JudgedSeries, ReceivedSample, SeriesDeviations, judge_series};
 use crate::tally::Times;
 
 /// Kinds of findings of the receiver that a correct collector never causes.
@@ -54,11 +54,13 @@ pub(super) struct Judged {
     pub(super) marker_delays: Times,
 }
 
-/// Compares the ledger with the accounts of all agents.
-pub(super) fn judge(ledger: &Ledger, accounts: &[AgentAccount], rules: Rules) -> Judged {
+/// Compares the ledger with the accounts of all agents. Requests are taken meanwhile.
+pub(super) fn judge(shared: &SharedLedger, accounts: &[AgentAccount], rules: Rules) -> Judged {
     let mut judged = Judged::default();
     let mut found = 0;
     for account in accounts {
+        // For one agent at a time: requests must not wait until all samples are compared.
+        let ledger = shared.lock();
         let mut latest_marker = None;
         for_each_series(account, rules.hosts, rules.static_labels, |series| {
             let actual = ledger.find(&series.labels());
@@ -71,6 +73,7 @@ pub(super) fn judge(ledger: &Ledger, accounts: &[AgentAccount], rules: Rules) ->
             judged.failures.push(ForwardFailure::BadAcknowledgement { agent, times });
         }
     }
+    let ledger = &shared.lock();
     if found != ledger.series().count() as u64 {
         judged.unknown_series(ledger, accounts, rules);
     }
@@ -97,15 +100,23 @@ impl Judged {
             self.failures.extend(stored);
             return None;
         }
-        let samples = actual.map_or(&[][..], Series::samples);
-        self.samples += samples.len() as u64;
-        let JudgedSeries { deviations, ends_at_death } =
-            judge_series(account, |sequence| expected.value(sequence), samples);
+        let value = |sequence| expected.value(sequence);
+        let max_gap = rules.max_gap.filter(|_| series == AGENT_UP);
+        let hashed = actual.and_then(Series::hashed_samples);
+        let (samples, JudgedSeries { deviations, ends_at_death }) = match hashed {
+            Some(samples) => {
+                self.gap(agent, samples.clone(), max_gap);
+                (samples.len(), judge_series(account, value, samples))
+            }
+            None => {
+                let samples = actual.map_or(&[][..], Series::samples);
+                self.gap(agent, samples, max_gap);
+                (samples.len(), judge_series(account, value, samples))
+            }
+        };
+        self.samples += samples as u64;
         if !deviations.is_exact() {
             self.add(agent, &series, deviations);
-        }
-        if series == AGENT_UP {
-            self.gap(agent, samples, rules.max_gap);
         }
         let marked = actual.and_then(Series::marker_arrival);
         let marked = marked.map(|arrival| rules.clocks.unix(arrival));
@@ -151,13 +162,22 @@ impl Judged {
         }
     }
 
-    /// Checks the time between the samples of a series that every report has.
-    fn gap(&mut self, agent: u32, samples: &[Sample], max_gap: Option<Duration>) {
-        let times = samples.iter().filter(|sample| !sample.is_stale_marker());
-        let times = times.map(|sample| sample.unix_ms);
-        let gaps = times.clone().zip(times.skip(1)).map(|(one, next)| next.abs_diff(one));
-        let longest = Duration::from_millis(gaps.max().unwrap_or(0));
-        if let Some(allowed) = max_gap.filter(|allowed| longest > *allowed) {
+    /// Checks the time between the samples of a series, if there is a maximum.
+    fn gap(
+        &mut self,
+        agent: u32,
+        samples: impl IntoIterator<Item = impl ReceivedSample>,
+        max_gap: Option<Duration>,
+    ) {
+        let Some(allowed) = max_gap else { return };
+        let samples = samples.into_iter().filter(|sample| !sample.is_marker());
+        let (mut last, mut longest) = (None, 0);
+        for time in samples.map(ReceivedSample::unix_ms) {
+            longest = longest.max(last.map_or(0, |last: i64| time.abs_diff(last)));
+            last = Some(time);
+        }
+        let longest = Duration::from_millis(longest);
+        if longest > allowed {
             self.failures.push(ForwardFailure::Gap { agent, longest, allowed });
         }
     }
