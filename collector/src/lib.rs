@@ -48,7 +48,7 @@ pub use config::Config;
 pub use server::{BindError, Listeners};
 
 use http::HttpState;
-use remote_write::RemoteWriteTasks;
+use remote_write::{JournalWriter, RemoteWriteTasks};
 use server::roster_saver::RosterSaver;
 use server::runtime::ConnectionRuntime;
 use server::{accept, reload, roster_ticker, shutdown, ticker};
@@ -86,6 +86,8 @@ pub async fn run_reloading(
     collector.clock.set_time_of_day(SystemTime::now());
     collector.clock.start();
     let saver = RosterSaver::open(&collector).map_err(io::Error::other)?;
+    // Behind the saver, which locks the state directory.
+    let journal = JournalWriter::open(&collector);
 
     let runtime = ConnectionRuntime::start(collector.config.coalesce)?;
     let stop_accepting = CancellationToken::new();
@@ -104,12 +106,14 @@ pub async fn run_reloading(
     let remote_write = RemoteWriteTasks::start(&collector, &metrics, http_address);
     let stop_saving = CancellationToken::new();
     let saving = saver.start(&stop_saving);
+    let journaling = journal.map(|journal| journal.start(&stop_saving));
 
     notify::ready();
     shutdown.await;
     notify::stopping(shutdown::longest(&collector.config));
     shutdown::drain(&collector, &stop_accepting).await;
     shutdown::stop_remote_write(&collector, remote_write).await;
+    shutdown::finish_journal(&stop_saving, journaling).await;
     shutdown::save_roster(&collector, &stop_saving, saving).await;
     shutdown::stop_http(&stop_http, serving).await;
     Ok(())

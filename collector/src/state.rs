@@ -25,7 +25,7 @@ use crate::peers::close_reason::CloseReason;
 use crate::peers::drain_request::{DrainRequest, Share};
 use crate::peers::handle::{ConnectionHandle, Signal};
 use crate::registry::{FleetShard, Registry};
-use crate::remote_write::Forwarder;
+use crate::remote_write::{Forwarder, Leave};
 use crate::roster::Roster;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log_limiter::{Kind, log_if};
@@ -72,6 +72,12 @@ impl CollectorState {
         let budget = Arc::new(MemoryBudget::new(config.bounds.memory));
         let (catalogs, configured_kinds) =
             (config.bounds.catalogs, config.configured_kinds.clone());
+        let forwarder = Forwarder::new(&config.remote_write, metrics);
+        let forwarder = if config.state.keeps_journal() {
+            forwarder.map(|forwarder| forwarder.with_journal(metrics))
+        } else {
+            forwarder
+        };
         Self {
             clock: Clock::default(),
             admission: Admission::new(&config.bounds, Arc::clone(&budget)),
@@ -81,7 +87,7 @@ impl CollectorState {
             versions: AgentVersions::default(),
             challenges: Challenges::default(),
             telemetry: Telemetry::new(metrics),
-            forwarder: Forwarder::new(&config.remote_write, metrics),
+            forwarder,
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             drain_request: Mutex::new(None),
@@ -133,7 +139,12 @@ impl CollectorState {
             self.roster.departed(id, interval_ms, noted, self.clock.moment());
             if let Some(forwarder) = &self.forwarder {
                 let interval = Duration::from_millis(interval_ms.into());
-                forwarder.left(id, interval, reason.was_asked_to_leave());
+                let leave = match reason {
+                    CloseReason::Drained => Leave::Agreed,
+                    _ if reason.was_asked_to_leave() => Leave::Asked,
+                    _ => Leave::Ended,
+                };
+                forwarder.left(id, interval, leave);
             }
         })
     }

@@ -96,6 +96,7 @@ fn check_collector(config: &collector::Config) {
     assert!(seconds(0, 600).contains(&config.drain));
     assert!(config.coalesce <= Duration::from_millis(100));
     assert!(seconds(1, 3600).contains(&config.state.every));
+    assert!(config.state.journal_bytes <= 1 << 40);
     assert!(seconds(1, 3600).contains(&config.roster.return_time));
     assert!(seconds(3600, 8760 * 3600).contains(&config.roster.departed_for));
     assert!(config.roster.departed <= 1_000_000);

@@ -13,6 +13,7 @@ pub mod config;
 pub mod credentials;
 pub mod exposition;
 pub mod frame;
+pub mod journal;
 pub mod message;
 pub mod proxy;
 pub mod report;
@@ -43,6 +44,7 @@ pub const TARGETS: &[FuzzTarget] = &[
     ("credentials", credentials::check),
     ("exposition", exposition::check),
     ("frame", frame::check),
+    ("journal", journal::check),
     ("message", message::check),
     ("proxy", proxy::check),
     ("report", report::check),

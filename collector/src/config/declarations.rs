@@ -4,18 +4,11 @@ use fleetgauge_common::log::LogFormat;
 use fleetgauge_common::settings::{Kind, Program, Setting, names, setting};
 use fleetgauge_proto::limits::{MAX_HELLO_BYTES, MAX_PAYLOAD_BYTES};
 
+use super::headings::{
+    ADDRESSES, AGENT_LIMITS, AUTHENTICATION, HTTP_TLS, LIMITS, LISTENING, PRESENCE, RUNNING, TLS,
+};
 use super::{RESERVED_FDS, parse, remote_write};
 use crate::tls::Version;
-
-const LISTENING: &str = "Listening";
-const AUTHENTICATION: &str = "Authentication";
-const TLS: &str = "TLS for agents";
-const HTTP_TLS: &str = "TLS for HTTP";
-const PRESENCE: &str = "Presence";
-const ADDRESSES: &str = "Limits per address";
-const LIMITS: &str = "Limits";
-const AGENT_LIMITS: &str = "Limits per agent";
-const RUNNING: &str = "Running";
 
 /// Maximum value of each setting that is a size in bytes: 1 TiB.
 const MAX_SIZE: u64 = 1 << 40;
@@ -27,7 +20,7 @@ pub(super) const PROGRAM: Program = Program {
     hints: &[("token", "tokens belong in the file that credentials names, as SHA-256 digests")],
 };
 
-const SETTINGS: [Setting; 54] = [
+const SETTINGS: [Setting; 55] = [
     setting("config", Kind::Path, "FILE", "Read settings from a TOML file")
         .details(
             "The keys are the option names with _ instead of -. Options and environment \
@@ -69,9 +62,8 @@ const SETTINGS: [Setting; 54] = [
     )
     .under(LISTENING)
     .details(
-        "Allows listeners without authentication or TLS on addresses that other hosts \
-             reach: any host could report as any agent, read every metric, or read \
-             credentials on the wire.",
+        "On addresses that other hosts reach, any host could then report as any agent, read every \
+         metric, or read credentials on the wire.",
     )
     .default("false")
     .reloads(),
@@ -167,6 +159,10 @@ const SETTINGS: [Setting; 54] = [
     .under(PRESENCE)
     .details("Nothing is written while no agent connects or disconnects.")
     .default("30s"),
+    setting("journal_size", Kind::Size(0, MAX_SIZE), "SIZE", "Maximum size of the journal")
+        .under(PRESENCE)
+        .details("In --state-dir: which series engines have, to end them after a kill. 0B: none.")
+        .default("64MiB"),
     setting("expected_agents", Kind::Path, "FILE", "Report absent agents listed in FILE as down")
         .under(PRESENCE)
         .details("One id per line; # starts a comment.")

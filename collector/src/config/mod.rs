@@ -5,6 +5,7 @@ mod declarations;
 mod exposure;
 mod files;
 mod flags;
+mod headings;
 mod parse;
 mod remote_write;
 mod state_dir;
@@ -44,6 +45,15 @@ pub struct StateSettings {
     pub directory: Option<PathBuf>,
     /// Interval at which the roster is saved.
     pub every: Duration,
+    /// Maximum size of the journal of forwarded agents, in bytes; 0 for none.
+    pub journal_bytes: u64,
+}
+
+impl StateSettings {
+    /// Whether a collector that forwards keeps a journal of its agents.
+    pub(crate) fn keeps_journal(&self) -> bool {
+        self.directory.is_some() && self.journal_bytes > 0
+    }
 }
 
 /// Filter and format of the log.
@@ -137,6 +147,7 @@ impl Config {
             (layers.duration("drain_timeout"), layers.duration("coalesce_delay"));
         let state = StateSettings {
             every: layers.duration("state_interval"),
+            journal_bytes: layers.size("journal_size"),
             directory: layers.path("state_dir"),
         };
         if sources.flags.check() {

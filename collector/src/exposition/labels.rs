@@ -32,6 +32,13 @@ pub fn agent_of(labels: &str) -> &str {
     id.split('"').next().unwrap_or_default()
 }
 
+/// Returns the value of the label `client_no` in rendered labels.
+pub(crate) fn client_no(labels: &str) -> Option<u16> {
+    let rest = after_value(labels.strip_prefix(AGENT)?)?;
+    let value = rest.strip_prefix(',')?.strip_prefix(CLIENT_NO)?.strip_prefix("=\"")?;
+    value.split('"').next()?.parse().ok()
+}
+
 /// Returns the names and values of the static labels in rendered labels.
 pub fn static_labels(labels: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     escaped_labels(labels).map(|label| (label.name, unescape(label.value)))

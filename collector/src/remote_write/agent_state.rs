@@ -1,7 +1,7 @@
 //! What a destination knows of an agent: the series that it was last sent, and their time.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -19,6 +19,11 @@ pub(crate) struct ForwardedAgent {
     pub(super) sent: Mutex<Box<[Sent]>>,
     /// Number of times that the agent was asked to leave and did. Odd while it has not returned.
     pub(super) departures: AtomicU64,
+    /// Its series as the journal has them, or will have soon: those of a forwarded report, and all
+    /// that had samples since. `None` if the journal must not have it.
+    pub(super) noted: Mutex<Option<Shown>>,
+    /// Its report interval in milliseconds.
+    pub(super) interval_ms: AtomicU32,
 }
 
 /// What a destination was given of an agent.
@@ -40,6 +45,12 @@ pub(super) struct Ahead {
 }
 
 impl Sent {
+    /// Returns the time of the newest report, in unix milliseconds.
+    pub(super) fn newest_ms(&self) -> Option<i64> {
+        let ahead = self.ahead.as_ref().map(|ahead| ahead.last.unix_ms);
+        ahead.max(self.last.as_ref().map(|last| last.unix_ms))
+    }
+
     /// Forgets which reports were given out of order, because their session has ended. Returns the
     /// newest report.
     pub(super) fn newest(&mut self) -> Option<&Shown> {
@@ -63,7 +74,21 @@ pub(super) struct Shown {
 impl ForwardedAgent {
     pub(super) fn new(hash: u64, destinations: usize) -> Self {
         let sent = Mutex::new(vec![Sent::default(); destinations].into());
-        Self { hash, sent, departures: AtomicU64::new(0) }
+        let (departures, noted, interval_ms) = Default::default();
+        Self { hash, sent, departures, noted, interval_ms }
+    }
+
+    /// Returns its report interval in milliseconds.
+    pub(super) fn interval_ms(&self) -> u32 {
+        self.interval_ms.load(Ordering::Relaxed)
+    }
+
+    /// Returns the time of its stale markers in unix milliseconds, if it was asked to leave and
+    /// did.
+    pub(super) fn ended_ms(&self) -> Option<u64> {
+        let has_left = self.departures.load(Ordering::Relaxed) % 2 == 1;
+        let last = self.sent.lock().iter().filter_map(Sent::newest_ms).max();
+        u64::try_from(last.filter(|_| has_left)?.saturating_add(1)).ok()
     }
 }
 

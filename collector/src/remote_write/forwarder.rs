@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 
 use super::agent_state::{ForwardedAgent, Sent};
 use super::destination::Destination;
+use super::journal::Journal;
 use super::metrics::RemoteWriteMetrics;
 use super::replays::ReplayScheduler;
 use super::session::ForwardedSession;
@@ -29,16 +30,31 @@ pub struct Forwarder {
     /// Agents that were asked to leave and did.
     leaving: Mutex<Vec<Leaving>>,
     replays: ReplayScheduler,
+    /// `None` if no journal is kept.
+    pub(super) journal: Option<Journal>,
+}
+
+/// How the session of a forwarded agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Its series end.
+    Ended,
+    /// The agent was asked to leave and has not answered: it may be dead, or report elsewhere.
+    Asked,
+    /// The agent has agreed to leave: it reports to another collector, or returns.
+    Agreed,
 }
 
 /// An agent that was asked to leave and did.
 #[derive(Debug)]
 struct Leaving {
-    /// Time at which its state is dropped.
+    /// Time at which it is forgotten.
     due: Instant,
     id: AgentId,
     /// Its departures by then: another number means that it has returned.
     departures: u64,
+    /// Whether it has agreed to leave: its series continue elsewhere.
+    has_agreed: bool,
 }
 
 impl Forwarder {
@@ -57,7 +73,28 @@ impl Forwarder {
             agents: DashMap::new(),
             leaving: Mutex::default(),
             replays: ReplayScheduler::default(),
+            journal: None,
         })
+    }
+
+    /// Keeps a journal of the agents. Registers its metrics.
+    pub(crate) fn with_journal(self, metrics: &mut MetricsRegistry) -> Self {
+        Self { journal: Some(Journal::new(metrics)), ..self }
+    }
+
+    /// Returns the hash of an agent's id, which selects its lanes.
+    pub(super) fn hash_of(&self, id: &AgentId) -> u64 {
+        self.agents.hasher().hash_one(id)
+    }
+
+    /// Returns an agent whose series have not ended.
+    pub(super) fn agent(&self, id: &AgentId) -> Option<Arc<ForwardedAgent>> {
+        self.agents.get(id).map(|agent| Arc::clone(&agent))
+    }
+
+    /// Returns the ids of all agents whose series have not ended.
+    pub(super) fn agent_ids(&self) -> Vec<AgentId> {
+        self.agents.iter().map(|agent| agent.key().clone()).collect()
     }
 
     pub(super) fn destinations(&self) -> &[Arc<Destination>] {
@@ -76,54 +113,79 @@ impl Forwarder {
 
     /// Begins a session of an agent: `log` is the first sequence number of its log, `first` that of
     /// its first report. Takes over the state of an earlier session that was not marked as stale.
-    pub(crate) fn enter(&self, id: &AgentId, log: Option<u64>, first: u64) -> ForwardedSession {
-        let new = || {
-            let hash = self.agents.hasher().hash_one(id);
-            Arc::new(ForwardedAgent::new(hash, self.destinations.len()))
-        };
-        let agent = {
+    pub(crate) fn enter(
+        &self,
+        id: &AgentId,
+        interval_ms: u32,
+        log: Option<u64>,
+        first: u64,
+    ) -> ForwardedSession {
+        let new = || Arc::new(ForwardedAgent::new(self.hash_of(id), self.destinations.len()));
+        let (agent, is_back) = {
             let agent = self.agents.entry(id.clone()).or_insert_with(new);
-            if agent.departures.load(Ordering::Relaxed) % 2 == 1 {
-                agent.departures.fetch_add(1, Ordering::Relaxed);
-            }
-            Arc::clone(&agent)
+            let is_back = agent.departures.load(Ordering::Relaxed) % 2 == 1;
+            agent.departures.fetch_add(u64::from(is_back), Ordering::Relaxed);
+            agent.interval_ms.store(interval_ms, Ordering::Relaxed);
+            (Arc::clone(&agent), is_back)
         };
+        if let Some(journal) = &self.journal {
+            journal.returned(id);
+            if is_back {
+                journal.changed(id);
+            }
+        }
         for sent in agent.sent.lock().iter_mut() {
             sent.newest();
         }
         ForwardedSession::new(agent, self.destinations.len(), log, first)
     }
 
-    /// Marks the series of an agent as stale, because its session has ended.
+    /// Marks the series of an agent as stale, because its session has ended. If the agent was asked
+    /// to leave and has not answered, waits until it has had time to report to another collector.
     ///
-    /// If the agent was asked to leave, its series continue at another collector and are not
-    /// marked. An engine that takes samples out of order would store the marker between samples of
-    /// two collectors, and queries for that time would lack the agent.
-    pub(crate) fn left(&self, id: &AgentId, interval: Duration, was_asked: bool) {
-        if was_asked {
-            let Some(agent) = self.agents.get(id).map(|agent| Arc::clone(&agent)) else { return };
+    /// If it has agreed to leave, its series continue at another collector and are not marked. An
+    /// engine that takes samples out of order would store the marker between samples of two
+    /// collectors, and queries for that time would lack the agent.
+    pub(crate) fn left(&self, id: &AgentId, interval: Duration, leave: Leave) {
+        if leave != Leave::Ended {
+            let Some(agent) = self.agent(id) else { return };
+            let has_agreed = leave == Leave::Agreed;
+            if has_agreed {
+                *agent.noted.lock() = None;
+            }
             let departures = agent.departures.fetch_add(1, Ordering::Relaxed) + 1;
             let due = Instant::now() + LEAVING_INTERVALS * interval;
-            self.leaving.lock().push(Leaving { due, id: id.clone(), departures });
+            let id = id.clone();
+            self.leaving.lock().push(Leaving { due, id, departures, has_agreed });
         } else if let Some((_, agent)) = self.agents.remove(id) {
             self.mark_stale(&agent);
         }
+        if let Some(journal) = &self.journal {
+            journal.changed(id);
+        }
     }
 
-    /// Drops the state of agents that were asked to leave and have not returned in time.
+    /// Forgets agents that were asked to leave and have not returned in time. Marks those as stale
+    /// that have not agreed.
     pub(crate) fn expire(&self, now: Instant) {
         let mut due = Vec::new();
         self.leaving.lock().retain(|leaving| {
             let is_due = leaving.due <= now;
             if is_due {
-                due.push((leaving.id.clone(), leaving.departures));
+                due.push((leaving.id.clone(), leaving.departures, leaving.has_agreed));
             }
             !is_due
         });
-        for (id, departures) in due {
+        for (id, departures, has_agreed) in due {
             let is_away =
                 |agent: &ForwardedAgent| agent.departures.load(Ordering::Relaxed) == departures;
-            self.agents.remove_if(&id, |_, agent| is_away(agent));
+            let removed = self.agents.remove_if(&id, |_, agent| is_away(agent));
+            if let Some((_, agent)) = removed.filter(|_| !has_agreed) {
+                self.mark_stale(&agent);
+            }
+            if let Some(journal) = &self.journal {
+                journal.changed(&id);
+            }
         }
     }
 

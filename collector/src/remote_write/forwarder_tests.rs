@@ -20,7 +20,7 @@ fn forwarder() -> Forwarder {
 
 /// Begins a session that has forwarded a report.
 fn report(forwarder: &Forwarder, id: &AgentId) {
-    drop(forwarder.enter(id, None, 1));
+    drop(forwarder.enter(id, 15_000, None, 1));
     let agent = forwarder.agents.get(id).unwrap();
     let shown = Shown {
         labels: "agent=\"a\"".into(),
@@ -41,7 +41,7 @@ fn markers(forwarder: &Forwarder) -> Vec<i64> {
 fn series_of_an_agent_that_leaves_without_being_asked_end_at_once() {
     let (forwarder, id) = (forwarder(), AgentId::try_new("a").unwrap());
     report(&forwarder, &id);
-    forwarder.left(&id, INTERVAL, false);
+    forwarder.left(&id, INTERVAL, Leave::Ended);
     assert_eq!((markers(&forwarder), forwarder.agents.len()), (vec![1_001], 0));
 }
 
@@ -49,7 +49,7 @@ fn series_of_an_agent_that_leaves_without_being_asked_end_at_once() {
 fn agent_that_moves_when_asked_gets_no_marker_between_its_samples() {
     let (forwarder, id) = (forwarder(), AgentId::try_new("a").unwrap());
     report(&forwarder, &id);
-    forwarder.left(&id, INTERVAL, true);
+    forwarder.left(&id, INTERVAL, Leave::Agreed);
     forwarder.expire(Instant::now() + INTERVAL);
     assert_eq!(forwarder.agents.len(), 1, "it may return");
     forwarder.expire(Instant::now() + 3 * INTERVAL);
@@ -57,13 +57,24 @@ fn agent_that_moves_when_asked_gets_no_marker_between_its_samples() {
 }
 
 #[test]
+fn agent_that_does_not_answer_when_asked_is_marked_after_two_intervals() {
+    let (forwarder, id) = (forwarder(), AgentId::try_new("a").unwrap());
+    report(&forwarder, &id);
+    forwarder.left(&id, INTERVAL, Leave::Asked);
+    forwarder.expire(Instant::now() + INTERVAL);
+    assert!(markers(&forwarder).is_empty());
+    forwarder.expire(Instant::now() + 3 * INTERVAL);
+    assert_eq!((markers(&forwarder), forwarder.agents.len()), (vec![1_001], 0));
+}
+
+#[test]
 fn agent_that_returns_when_asked_to_leave_is_marked_when_it_ends() {
     let (forwarder, id) = (forwarder(), AgentId::try_new("a").unwrap());
     report(&forwarder, &id);
-    forwarder.left(&id, INTERVAL, true);
-    drop(forwarder.enter(&id, None, 2));
+    forwarder.left(&id, INTERVAL, Leave::Agreed);
+    drop(forwarder.enter(&id, 15_000, None, 2));
     forwarder.expire(Instant::now() + 3 * INTERVAL);
     assert_eq!(forwarder.agents.len(), 1);
-    forwarder.left(&id, INTERVAL, false);
+    forwarder.left(&id, INTERVAL, Leave::Ended);
     assert_eq!((markers(&forwarder), forwarder.agents.len()), (vec![1_001], 0));
 }

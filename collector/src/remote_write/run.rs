@@ -91,6 +91,16 @@ async fn tick(collector: Arc<CollectorState>) {
         let Some(forwarder) = &collector.forwarder else { return };
         forwarder.expire(Instant::now());
         forwarder.update_gauges(collector.clock.unix_ms());
+        if forwarder.awaits_agents() {
+            let collector = Arc::clone(&collector);
+            // On a blocking thread, because decoding many agents takes long.
+            let mark = move || {
+                collector.forwarder.iter().for_each(|own| own.mark_not_returned(&collector));
+            };
+            if tokio::task::spawn_blocking(mark).await.is_err() {
+                return;
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::agent_state::{ForwardedAgent, Shown};
+use super::agent_state::{ForwardedAgent, Sent, Shown};
 use super::destination::Destination;
 use super::encode::CellSet;
 use super::entry::{Acks, Content, Entry};
@@ -178,6 +178,11 @@ impl Forwarder {
                 (true, false) => {}
                 (false, _) => given.live(&report, &next, sequence, is_ahead),
             }
+        }
+        if let Some(journal) = &self.journal
+            && sent.iter().filter_map(Sent::newest_ms).max() == Some(next.unix_ms)
+        {
+            journal.note(agent, &next);
         }
     }
 }

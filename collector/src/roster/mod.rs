@@ -181,7 +181,8 @@ impl Roster {
         *self.state.lock() = state;
     }
 
-    fn return_time(&self, interval_ms: u32) -> Millis {
+    /// Returns the time for which an agent with this report interval is awaited after a start.
+    pub(crate) fn return_time(&self, interval_ms: u32) -> Millis {
         millis(self.limits.return_time).max(2 * Millis::from(interval_ms))
     }
 

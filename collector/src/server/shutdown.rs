@@ -9,16 +9,20 @@ use tracing::{info, warn};
 use super::roster_saver::RosterSaver;
 use crate::config::Config;
 use crate::peers::handle::Signal;
-use crate::remote_write::RemoteWriteTasks;
+use crate::remote_write::{JournalWriter, RemoteWriteTasks};
 use crate::state::CollectorState;
 
 /// Maximum time of each step after the drain: closing agents, sending what is queued for engines,
-/// saving the roster, finishing scrapes.
+/// writing the journal, saving the roster, finishing scrapes.
 const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns the maximum duration of the shutdown.
 pub(crate) fn longest(config: &Config) -> Duration {
-    let steps = if config.remote_write.is_empty() { 3 } else { 4 };
+    let steps = match (config.remote_write.is_empty(), config.state.keeps_journal()) {
+        (true, _) => 3,
+        (false, false) => 4,
+        (false, true) => 5,
+    };
     config.drain + steps * STEP_TIMEOUT + STEP_TIMEOUT
 }
 
@@ -47,6 +51,23 @@ pub(crate) async fn drain(collector: &CollectorState, accepting: &CancellationTo
 /// Sends the samples that are queued for engines.
 pub(crate) async fn stop_remote_write(collector: &CollectorState, tasks: RemoteWriteTasks) {
     tasks.stop(collector, STEP_TIMEOUT).await;
+}
+
+/// Writes which agents the next start must await. `stop` ends all saving.
+pub(crate) async fn finish_journal(
+    stop: &CancellationToken,
+    journaling: Option<JoinHandle<Option<JournalWriter>>>,
+) {
+    stop.cancel();
+    let Some(journaling) = journaling else { return };
+    let finish = async {
+        if let Ok(Some(mut writer)) = journaling.await {
+            let _ = tokio::task::spawn_blocking(move || writer.finish()).await;
+        }
+    };
+    if tokio::time::timeout(STEP_TIMEOUT, finish).await.is_err() {
+        warn!("journal of forwarded agents not written in time");
+    }
 }
 
 /// Saves the roster of the drained fleet.

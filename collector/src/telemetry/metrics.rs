@@ -275,7 +275,7 @@ impl Metrics {
         );
         to.register(
             "fleetgauge_state_errors",
-            "Failures to read or write the state file",
+            "Failures to read or write a file of state_dir",
             self.state_errors.clone(),
         );
         to.register_with_unit(

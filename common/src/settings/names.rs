@@ -25,6 +25,7 @@ pub const COLLECTOR: &[&str] = &[
     "http_tls_min_version",
     "state_dir",
     "state_interval",
+    "journal_size",
     "expected_agents",
     "return_timeout",
     "departed_retention",

@@ -71,7 +71,11 @@ fn own_names(text: &str) -> BTreeSet<&str> {
 /// Runs a collector in this process until all of its counters exist. Returns its own metrics and
 /// those of its roster.
 async fn own_page() -> String {
-    let config = Config { classic: true, remote_write: unreachable_engine(), ..Config::default() };
+    let mut config =
+        Config { classic: true, remote_write: unreachable_engine(), ..Config::default() };
+    // The journal of forwarded agents has metrics.
+    let state = tempfile::tempdir().unwrap();
+    config.state.directory = Some(state.path().into());
     let listeners = Listeners::bind(&config).unwrap();
     let agents = listeners.agent_addresses().unwrap()[0].to_string();
     let address = listeners.http.local_addr().unwrap().to_string();

@@ -87,9 +87,10 @@ impl Forwarding {
     ) {
         let Some(forwarder) = &collector.forwarder else { return };
         let Report { sequence, unix_ms, .. } = *report;
-        let log = self.log;
-        let session =
-            self.session.get_or_insert_with(|| forwarder.enter(agent.id(), log, sequence));
+        let (log, interval_ms) = (self.log, handle.hello().interval_ms);
+        let session = self
+            .session
+            .get_or_insert_with(|| forwarder.enter(agent.id(), interval_ms, log, sequence));
         let time = ReportTime { sequence, unix_ms, now_ms: collector.clock.unix_ms() };
         log_too_far_ahead(time, agent.id().as_str(), collector);
         forwarder.report(session, agent, time);

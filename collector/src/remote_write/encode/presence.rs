@@ -76,6 +76,30 @@ impl CellSet {
         Some(Self(self.0.iter().zip(others).map(|(own, other)| own & !other).collect()))
     }
 
+    /// Whether the set has all series of the other. Both must belong to one layout.
+    pub(in crate::remote_write) fn has_all(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(own, other)| other & !own == 0)
+    }
+
+    /// Adds the series of the other set. Both must belong to one layout.
+    pub(in crate::remote_write) fn insert_all(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own |= other);
+    }
+
+    /// Returns the bits of the set, to store it.
+    pub(in crate::remote_write) fn words(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// Returns the set with these bits; `None` if they belong to no set of this layout.
+    pub(in crate::remote_write) fn from_words(layout: &Layout, words: Box<[u64]>) -> Option<Self> {
+        let bits = layout.cells() + 1;
+        let beyond = words.last()?.checked_shr(u32::try_from(bits % BITS).ok()?)?;
+        let is_full = bits.is_multiple_of(BITS);
+        let own = words.len() == Self::empty(layout).0.len();
+        (own && (is_full || beyond == 0)).then_some(Self(words))
+    }
+
     /// Returns the number of samples of these series. A histogram or summary has several.
     /// `agent_up` is whether `fleetgauge_agent_up` counts.
     pub(crate) fn samples(&self, layout: &Layout, agent_up: bool) -> usize {

@@ -1,6 +1,7 @@
 //! Remote write: a collector, test agents, and a receiver that accounts for every sample.
 
 mod hostile_logs;
+mod journal;
 mod outages;
 mod own_metrics;
 mod refusals;
