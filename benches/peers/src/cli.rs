@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
@@ -7,15 +8,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use fleetgauge_common::file_limit;
 use fleetgauge_common::units::parse_duration;
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::address;
 use crate::fleet_kind::FleetKind;
+use crate::forwarding::{self, ForwardArgs};
 use crate::peer::Peer;
-use crate::results::Results;
 use crate::run::run;
 use crate::table;
 
@@ -23,7 +25,7 @@ use crate::table;
 ///
 /// Installs nothing: a missing program is listed with its Debian package.
 #[derive(Debug, Parser)]
-#[command(name = "fleetgauge-peers", version)]
+#[command(name = "fleetgauge-peers", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// Simulate hosts of this kind
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
@@ -48,12 +50,19 @@ pub struct Cli {
     /// Report interval of hosts in that test
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = at_least_1s)]
     pub vanish_interval: Duration,
-    /// Replace the tables of this kind between their marks in this Markdown file
-    #[arg(long, value_name = "FILE")]
-    pub write: Option<PathBuf>,
-    /// Write all figures to FILE as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    /// Where the results go
+    #[command(flatten)]
+    pub files: OutputFiles,
+    /// Another comparison
+    #[command(subcommand)]
+    pub command: Option<Comparison>,
+}
+
+/// Comparisons other than that of servers.
+#[derive(Debug, Subcommand)]
+pub enum Comparison {
+    /// Compare programs that forward samples by remote write
+    Forward(ForwardArgs),
 }
 
 impl Cli {
@@ -81,12 +90,26 @@ impl Cli {
         let name = format!("{}: {}", peer.product().name, peer.setting()).to_lowercase();
         self.only.is_empty() || self.only.iter().any(|only| name.contains(&only.to_lowercase()))
     }
+}
 
-    /// Writes the results to the requested files, and the tables to standard output.
+/// Files to write results to.
+#[derive(Debug, Args)]
+pub struct OutputFiles {
+    /// Replace the tables of this kind between their marks in this Markdown file
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Write all figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+impl OutputFiles {
+    /// Writes the results to the requested files, and the tables to standard output. `name` is that
+    /// of the marks.
     ///
     /// # Errors
     /// If a file cannot be written, or lacks the marks for the tables.
-    pub fn write(&self, results: &Results) -> anyhow::Result<()> {
+    pub fn write(&self, name: &str, results: &(impl Serialize + Display)) -> anyhow::Result<()> {
         let tables = results.to_string();
         if let Some(file) = &self.json {
             let json = serde_json::to_string_pretty(results)?;
@@ -94,11 +117,11 @@ impl Cli {
         }
         if let Some(file) = &self.write {
             let page = fs::read_to_string(file).and_then(|page| {
-                let page = table::replace(&page, self.fleet, &tables);
+                let page = table::replace(&page, name, &tables);
                 fs::write(file, page.ok_or(ErrorKind::InvalidData)?)
             });
             page.with_context(|| {
-                let [begin, end] = table::marks(self.fleet);
+                let [begin, end] = table::marks(name);
                 format!("writing between {begin} and {end} in {}", file.display())
             })?;
         }
@@ -140,17 +163,27 @@ async fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate())?;
     // Dropping the run kills its servers.
     tokio::select! {
-        results = run(cli) => cli.write(&results?)?,
+        done = compare(cli) => done?,
         _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(EXIT_INTERRUPTED)),
         _ = terminated.recv() => return Ok(ExitCode::from(EXIT_TERMINATED)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs the comparison that the command line asks for, and writes its results.
+async fn compare(cli: &Cli) -> anyhow::Result<()> {
+    match &cli.command {
+        Some(Comparison::Forward(args)) => {
+            args.files.write(forwarding::MARKS, &forwarding::run(args).await?)
+        }
+        None => cli.files.write(cli.fleet.name(), &run(cli).await?),
+    }
+}
+
 /// Open files that a server or this program needs besides its hosts.
 const OTHER_FILES: u64 = 256;
 
-fn fleet_size(text: &str) -> Result<usize, String> {
+pub(crate) fn fleet_size(text: &str) -> Result<usize, String> {
     let hosts = text.parse().map_err(|error| format!("{error}"))?;
     let files = file_limit::maximum().map_or(u64::MAX, |files| files - OTHER_FILES);
     let max = files.min(address::MAX_HOSTS as u64);
@@ -170,7 +203,7 @@ fn rate(text: &str) -> Result<f64, String> {
     allowed.then_some(rate).ok_or_else(|| "must be 1 to 1000000".to_owned())
 }
 
-fn at_least_1s(text: &str) -> Result<Duration, String> {
+pub(crate) fn at_least_1s(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
     let allowed = duration >= Duration::from_secs(1);
     allowed.then_some(duration).ok_or_else(|| "must be at least 1s".to_owned())

@@ -2,7 +2,8 @@
 //!
 //! [`peer`] defines a server under comparison and [`peers`] has one file for each. [`measure`] runs
 //! a fleet against a server, [`vanish`] measures how long it shows vanished hosts, and [`table`]
-//! formats the results. `docs/peers.md` has the figures and the method.
+//! formats the results. [`forwarding`] compares programs that forward samples by remote write.
+//! `docs/peers.md` has the figures and the method.
 //!
 //! Installs nothing and uses only loopback. Linux only: resource usage is read from `/proc`.
 
@@ -12,6 +13,7 @@ pub mod address;
 pub mod cli;
 pub mod fleet;
 pub mod fleet_kind;
+pub mod forwarding;
 pub mod host_connection;
 pub mod hosts;
 pub mod http;

@@ -6,8 +6,6 @@ use std::process::Command;
 use procfs::{Current, Meminfo};
 use serde::Serialize;
 
-use crate::peer::Product;
-
 /// The machine that the comparison runs on.
 #[derive(Debug, Serialize)]
 pub struct Machine {
@@ -39,15 +37,15 @@ impl Display for Machine {
     }
 }
 
-/// Name and version of the program's Debian package; empty if it is not installed from one. For
-/// fleetgauge, its version.
+/// Name and version of the Debian package; empty if it is not installed. For fleetgauge, which has
+/// none, its version.
 #[must_use]
-pub fn version(product: &Product) -> String {
-    if product.package.is_empty() {
+pub fn version(package: &str) -> String {
+    if package.is_empty() {
         return env!("CARGO_PKG_VERSION").to_owned();
     }
     let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat=${Package} ${source:Upstream-Version}", product.package]);
+    query.args(["--show", "--showformat=${Package} ${source:Upstream-Version}", package]);
     let known = query.output().ok().filter(|output| output.status.success());
     known.map_or_else(String::new, |known| String::from_utf8_lossy(&known.stdout).into_owned())
 }

@@ -8,6 +8,7 @@ mod victoria;
 mod vmagent;
 
 pub use fleetgauge::COLLECTOR;
+pub(crate) use prometheus::{JOB, scrape_config};
 
 use std::sync::Arc;
 

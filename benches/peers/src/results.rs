@@ -100,7 +100,7 @@ impl Program {
     /// Describes an installed program, with its version.
     #[must_use]
     pub fn new(product: &Product, idle: Measurement<Idle>) -> Self {
-        Self { name: product.name, version: machine::version(product), idle }
+        Self { name: product.name, version: machine::version(product.package), idle }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::usage::{self, TICK, Usage};
 /// Maximum time until a server is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// Attempts to start a server: another program may take its port in the meantime.
-const MAX_STARTS: usize = 3;
+pub(crate) const MAX_STARTS: usize = 3;
 /// Polling interval until the server is ready.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// A server is idle if it uses at most one tick of CPU time in this time.
@@ -95,12 +95,13 @@ impl Server {
         let options =
             LaunchOptions { dir: dir_path, http, tcp, relay, kind, hosts, interval, target_port };
         let product = peer.product();
-        let child = start(peer.command(program, &options)?, &options, http, product.ready).await?;
+        let child =
+            start(peer.command(program, &options)?, &options.dir, http, product.ready).await?;
         let mut server = Self { child, relay: None, product, options, _dir: dir };
         if let (Some(command), Some(Relay { program, ready, .. })) =
             (peer.relay(&server.options)?, &product.relay)
         {
-            let child = start(command, &server.options, relay, ready).await;
+            let child = start(command, &server.options.dir, relay, ready).await;
             server.relay = Some(child.with_context(|| format!("starting {program}"))?);
         }
         Ok(server)
@@ -179,16 +180,16 @@ impl Server {
 }
 
 /// Starts a process and waits until the path `ready` of its HTTP server returns 200.
-async fn start(
+pub(crate) async fn start(
     mut command: Command,
-    options: &LaunchOptions,
+    dir: &Path,
     http: SocketAddr,
     ready: &str,
 ) -> anyhow::Result<Child> {
-    let log = options.dir.join(format!("{}.log", http.port()));
+    let log = dir.join(format!("{}.log", http.port()));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
     // Its own process group: Ctrl-C must reach only this program, which then kills its children.
-    command.process_group(0).kill_on_drop(true).current_dir(&options.dir);
+    command.process_group(0).kill_on_drop(true).current_dir(dir);
     let mut child = command.spawn()?;
     if let Err(error) = wait_until_ready(&mut child, http, ready).await {
         let log = std::fs::read_to_string(&log).unwrap_or_default();
@@ -213,7 +214,7 @@ async fn wait_until_ready(child: &mut Child, http: SocketAddr, ready: &str) -> a
 
 /// Returns three addresses whose ports were free a moment ago. Port 0 is no alternative: not all
 /// programs print the port that they bound.
-fn free_ports() -> anyhow::Result<[SocketAddr; 3]> {
+pub(crate) fn free_ports() -> anyhow::Result<[SocketAddr; 3]> {
     let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let (first, second, third) = (free()?, free()?, free()?);
     Ok([first.local_addr()?, second.local_addr()?, third.local_addr()?])

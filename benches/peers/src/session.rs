@@ -121,7 +121,7 @@ impl Session {
 }
 
 /// Identity and catalogs of the agent. All agents share the catalogs.
-fn profile(kind: FleetKind, host: usize, interval: Duration) -> anyhow::Result<Profile> {
+pub(crate) fn profile(kind: FleetKind, host: usize, interval: Duration) -> anyhow::Result<Profile> {
     let nonce = (host as u128).to_be_bytes();
     Ok(Profile {
         id: AgentId::try_new(&reading::id(host))?,

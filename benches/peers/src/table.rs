@@ -7,16 +7,16 @@ use crate::measure::Figures;
 use crate::page::PageCost;
 use crate::results::{Measurement, Program, Results, Row, Vanishing};
 
-/// Lines before and after the tables of a kind of fleet in a Markdown file.
+/// Lines before and after the tables of this name in a Markdown file.
 #[must_use]
-pub fn marks(kind: FleetKind) -> [String; 2] {
-    ["begin", "end"].map(|end| format!("<!-- measured, {kind}: {end} -->"))
+pub fn marks(name: &str) -> [String; 2] {
+    ["begin", "end"].map(|end| format!("<!-- measured, {name}: {end} -->"))
 }
 
 /// Replaces the tables between their marks on a page. `None` if it does not have both marks.
 #[must_use]
-pub fn replace(page: &str, kind: FleetKind, tables: &str) -> Option<String> {
-    let [begin, end] = marks(kind);
+pub fn replace(page: &str, name: &str, tables: &str) -> Option<String> {
+    let [begin, end] = marks(name);
     let (before, rest) = page.split_once(&begin)?;
     let (_, after) = rest.split_once(&end)?;
     Some(format!("{before}{begin}\n{tables}{end}{after}"))
@@ -73,7 +73,7 @@ impl Display for Results {
     }
 }
 
-fn programs(f: &mut Formatter<'_>, programs: &[Program]) -> fmt::Result {
+pub(crate) fn programs(f: &mut Formatter<'_>, programs: &[Program]) -> fmt::Result {
     writeln!(f, "\n| without hosts | version | CPU, ms/s | memory |\n|---|---|---|---|")?;
     for Program { name, version, idle } in programs {
         match idle {
@@ -192,7 +192,7 @@ fn vanishing(f: &mut Formatter<'_>, rows: &[Vanishing]) -> fmt::Result {
 }
 
 /// A number with two to three significant digits.
-struct Rounded(f64);
+pub(crate) struct Rounded(pub(crate) f64);
 
 impl Display for Rounded {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -206,7 +206,7 @@ impl Display for Rounded {
 }
 
 /// A size in B, kB or MB.
-struct Bytes(f64);
+pub(crate) struct Bytes(pub(crate) f64);
 
 impl Display for Bytes {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -228,8 +228,8 @@ mod tests {
         let of_wide = "<!-- measured, wide: begin -->\n2\n<!-- measured, wide: end -->\n";
         let page = format!("a\n{of_basic}b\n{of_wide}c\n");
         let expected = page.replace('2', "new");
-        assert_eq!(replace(&page, FleetKind::Wide, "new\n"), Some(expected));
-        assert_eq!(replace(of_basic, FleetKind::Wide, "new"), None);
+        assert_eq!(replace(&page, "wide", "new\n"), Some(expected));
+        assert_eq!(replace(of_basic, "wide", "new"), None);
     }
 
     #[test]

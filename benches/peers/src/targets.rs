@@ -24,9 +24,10 @@ use tokio::task::JoinHandle;
 
 use crate::address;
 use crate::fleet_kind::FleetKind;
+use crate::forwarding::Offered;
 use crate::http::Counted;
 use crate::peer::{Peer, Protocol};
-use crate::reading::Reading;
+use crate::reading::{self, Reading};
 
 /// Maximum number of connections that wait for accept.
 const BACKLOG: i32 = 4096;
@@ -52,6 +53,7 @@ pub struct Served {
 
 struct Shared {
     kind: FleetKind,
+    offered: Option<Arc<Offered>>,
     /// Number of the latest report of each host.
     sequences: Vec<AtomicU64>,
     frozen: AtomicBool,
@@ -93,19 +95,24 @@ impl Targets {
         hosts: usize,
     ) -> anyhow::Result<Option<Self>> {
         matches!(peer.report_mode().protocol, Protocol::Pulled)
-            .then(|| Self::serve(kind, hosts))
+            .then(|| Self::serve(kind, hosts, None))
             .transpose()
     }
 
-    /// Serves the pages of `hosts` hosts on loopback.
+    /// Serves the pages of `hosts` hosts on loopback. Records them in `offered`.
     ///
     /// # Errors
     /// If the socket cannot be opened.
-    fn serve(kind: FleetKind, hosts: usize) -> anyhow::Result<Self> {
+    pub fn serve(
+        kind: FleetKind,
+        hosts: usize,
+        offered: Option<Arc<Offered>>,
+    ) -> anyhow::Result<Self> {
         let listener = listen().context("cannot listen on all addresses of the loopback device")?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             kind,
+            offered,
             sequences: (0..hosts).map(|_| AtomicU64::new(0)).collect(),
             frozen: AtomicBool::new(false),
             vanished: Mutex::default(),
@@ -198,6 +205,9 @@ impl Shared {
         let newest = self.sequences.get(host).context("no host has this address")?;
         let step = u64::from(!self.frozen.load(Ordering::Relaxed));
         let sequence = newest.fetch_add(step, Ordering::Relaxed) + step;
+        if let Some(offered) = self.offered.as_ref().filter(|_| step > 0) {
+            offered.push(host, reading::unix_ms());
+        }
         let mut page = Reading { kind: self.kind, host, sequence }.text().into_bytes();
         let mut response = Response::builder().header("Content-Type", "text/plain; version=0.0.4");
         if accepts_gzip(&request) {

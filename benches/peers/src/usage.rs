@@ -28,3 +28,13 @@ pub fn of(pid: u32) -> anyhow::Result<Usage> {
     let resident = stat.rss * procfs::page_size();
     Ok(Usage { cpu: Duration::from_secs_f64(seconds), resident })
 }
+
+/// Reads the peak of the resident memory of a process, in bytes.
+///
+/// # Errors
+/// If the process has exited.
+pub fn peak(pid: u32) -> anyhow::Result<u64> {
+    let process = Process::new(i32::try_from(pid)?).context("the process has exited")?;
+    let kib = process.status()?.vmhwm.context("no peak of resident memory in /proc")?;
+    Ok(kib * 1024)
+}

@@ -130,15 +130,18 @@ impl Peer for RemoteWrite {
     }
 }
 
+/// Label `job` of the scraped series.
+pub(crate) const JOB: &str = "fleet";
+
 /// The configuration that scrapes every host.
-pub(super) fn scrape_config(options: &LaunchOptions) -> serde_json::Value {
+pub(crate) fn scrape_config(options: &LaunchOptions) -> serde_json::Value {
     let targets = (0..options.hosts).map(|host| {
         let target = format!("{}:{}", address::of(host), options.target_port);
         json!({"targets": [target], "labels": {"instance": reading::id(host)}})
     });
     let interval = format!("{}ms", options.interval.as_millis());
     json!({"scrape_configs": [{
-        "job_name": "fleet",
+        "job_name": JOB,
         "scrape_interval": interval,
         "scrape_timeout": interval,
         "static_configs": targets.collect::<Vec<_>>(),

@@ -27,6 +27,35 @@ fn compare(json: &Path, only: &[&str]) -> Command {
     command
 }
 
+/// Runs the comparison of senders with a small fleet. Returns its results.
+fn forward(only: &[&str]) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("results.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetgauge-peers"));
+    command.args(["forward", "--hosts", "20", "--interval", "1s", "--duration", "3s"]);
+    command.args(["--outage", "6s", "--stale-wait", "30s"]).arg("--json").arg(&json);
+    for only in only {
+        command.args(["--only", only]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap()
+}
+
+/// Asserts that all senders were measured, and forwarded only what the hosts offered.
+fn assert_forwarded(results: &Value, senders: usize) {
+    assert_eq!(array(&results["rows"]).len(), senders, "{results}");
+    for row in array(&results["rows"]) {
+        let seen = &row["figures"]["done"];
+        assert!(seen["cost"]["bytes"].as_f64().is_some_and(|bytes| bytes > 0.0), "{row}");
+        for outcome in array(&seen["trials"]) {
+            let count = &outcome["count"];
+            assert!(count["offered"].as_u64() > Some(0), "{outcome}");
+            assert_eq!((count["wrong"].as_u64(), count["unknown"].as_u64()), (Some(0), Some(0)));
+        }
+    }
+}
+
 /// Runs the command, which must succeed. Returns its results.
 fn results(arguments: &[&str], only: &[&str]) -> Value {
     let dir = tempfile::tempdir().unwrap();
@@ -78,6 +107,23 @@ fn wide_hosts_are_measured_with_all_their_series() {
 }
 
 #[test]
+fn collector_forwards_without_losses_and_marks_the_end_of_hosts() {
+    let results = forward(&["fleetgauge"]);
+    assert_forwarded(&results, 2);
+    let seen = &results["rows"][0]["figures"]["done"];
+    assert_eq!(array(&seen["findings"]).len(), 0, "{seen}");
+    assert_eq!(array(&seen["trials"]).len(), 3);
+    for outcome in array(&seen["trials"]) {
+        let count = &outcome["count"];
+        assert_eq!((count["lost"].as_u64(), count["not_taken"].as_u64()), (Some(0), Some(0)));
+        assert_eq!(array(&outcome["problems"]).len(), 0, "{outcome}");
+    }
+    let stale = &results["stale"][0]["stale"]["done"];
+    assert!(stale["vanished"].is_number() && stale["killed"].is_null(), "{stale}");
+    assert!(stale["taken_over"].is_number(), "{stale}");
+}
+
+#[test]
 fn missing_program_is_listed_with_its_package() {
     let nowhere = tempfile::tempdir().unwrap();
     let mut command = compare(&nowhere.path().join("json"), &["pushgateway", "victoria"]);
@@ -94,6 +140,7 @@ fn missing_program_is_listed_with_its_package() {
 #[test]
 fn invalid_flags_exit_64() {
     for flags in [
+        ["forward", "--interval=0s"],
         ["--hosts", "0"],
         ["--hosts", "100000"],
         ["--rate", "NaN"],
@@ -145,6 +192,16 @@ fn other_programs_are_measured_with_wide_hosts() {
     let results = results(&arguments, &["vmagent", "prometheus:"]);
     assert_no_problems(&results);
     assert_eq!(array(&results["rows"]).len(), 5);
+}
+
+#[test]
+#[ignore = "needs prometheus and vmagent"]
+fn other_senders_are_measured() {
+    let results = forward(&["vmagent", "prometheus agent"]);
+    assert_forwarded(&results, 2);
+    for stale in array(&results["stale"]) {
+        assert!(stale["stale"]["done"]["vanished"].is_number(), "{stale}");
+    }
 }
 
 fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
