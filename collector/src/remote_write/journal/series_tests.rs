@@ -4,8 +4,8 @@ use fleetgauge_proto::message::Table;
 use fleetgauge_proto::report::ABSENT;
 
 use super::*;
-use crate::remote_write::encode::{Encoder, Points};
 use crate::remote_write::encode::tests::fixture::{Agent, catalog, column, family, labels_of};
+use crate::remote_write::encode::{Encoder, Points};
 use crate::remote_write::{RuleSet, Rules};
 
 /// An agent with two catalogs, tables with and without rows, and absent values.
