@@ -78,9 +78,8 @@ struct Newest {
 
 impl Newest {
     fn of(series: Series<'_>) -> Option<Self> {
-        let newest = series.samples().last()?;
-        let (unix_ms, is_marker) = (newest.unix_ms, newest.is_stale_marker());
-        Some(Self { unix_ms, is_marker, arrival: series.last_arrival() })
+        let unix_ms = series.newest_unix_ms()?;
+        Some(Self { unix_ms, is_marker: !series.is_live(), arrival: series.last_arrival() })
     }
 }
 
