@@ -45,7 +45,8 @@ macro_rules! replayed {
 }
 
 replayed!(
-    catalog claims config credentials exposition frame journal message proxy report rows scrape session
+    catalog claims config credentials exposition frame journal message proxy
+    report rows scrape session
 );
 
 /// Every clone of the repository contains the corpora, so their total size is limited.

@@ -6,8 +6,8 @@ use fleetgauge_receiver::{Detail, Limits};
 const MAX_EXACT_SAMPLES: u64 = 100_000_000;
 /// Memory of a series without its samples, in bytes: its labels and its place in a table.
 const SERIES_BYTES: u64 = 350;
-/// Memory of a sample with its value, in bytes. 28 were measured: series that grow together fragment
-/// the memory.
+/// Memory of a sample with its value, in bytes, as measured: series that grow together fragment the
+/// memory.
 const VALUE_BYTES: u64 = 28;
 /// Memory of a sample with a hash of its value, in bytes.
 const HASH_BYTES: u64 = 9;

@@ -201,7 +201,7 @@ impl Queue {
             batch.entries.push(next);
         }
         // Reports of an agent can share their labels. Their order stays.
-        batch.entries.sort_by(|one, other| one.labels.cmp(&other.labels));
+        batch.entries.sort_by(|one, other| one.agent().cmp(other.agent()));
         self.series -= series;
         self.in_flight = batch.entries.iter().map(|entry| entry.unix_ms).min();
         if self.entries.capacity() > 64 + 8 * self.entries.len() {

@@ -57,7 +57,6 @@ const ROLLING: [&str; 15] = [
 fn rolling_restart_leaves_no_gap_and_hides_no_agent() {
     let figures = passes(&[&ROLLING[..], &["--profile", "node", "--fault-time", "1s"]].concat());
     assert!(figures["roster"]["looks"].as_u64().unwrap() > 0, "{figures:#}");
-    assert_eq!(figures["roster"]["fewest_shown"], 30, "{figures:#}");
 }
 
 #[test]
@@ -66,7 +65,7 @@ fn agents_that_are_missing_while_collectors_restart_are_found() {
         for (fault, length, must, may) in [
             // Longer than the interval, the delay and the tolerance.
             ("no-drain", "10s", "missing_from_roster", &[][..]),
-            ("early-marker", "1s", "early_marker", &["mixed_requests", "out_of_order"]),
+            ("early-marker", "1s", "early_marker", &["out_of_order"]),
         ] {
             let args = ["--judge-fault", fault, "--fault-time", length];
             let args = [&ROLLING[..], &args].concat();
@@ -118,6 +117,9 @@ fn forward_has_the_logs_of_all_agents_after_an_outage() {
     }
 }
 
+/// What a busy machine may cause besides, because the test does not wait for it.
+const LATE: [&str; 2] = ["marked_late", "not_acknowledged"];
+
 #[test]
 fn forward_finds_what_the_engine_lacks_and_what_differs() {
     thread::scope(|scope| {
@@ -132,7 +134,8 @@ fn forward_finds_what_the_engine_lacks_and_what_differs() {
         ] {
             let args = ["--judge-fault", fault, "--recovery-timeout", "1s", "--tolerance", "0s"];
             let args = [&SMALL[..7], &args, &["--max-lag", "30s"]].concat();
-            scope.spawn(move || finds_in(&args, None, must, may));
+            let may = [may, &LATE].concat();
+            scope.spawn(move || finds_in(&args, None, must, &may));
         }
     });
 }

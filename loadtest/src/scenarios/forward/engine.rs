@@ -49,8 +49,8 @@ impl Engine {
         let mut engine = Self { receiver, settings, users };
         let out_of_order = args.out_of_order;
         let text = format!(
-            "[[remote_write]]\nname = \"engine\"\nurl = \"{url}\"\ncompression = \"{compression}\"\n\
-             out_of_order = {out_of_order}\n"
+            "[[remote_write]]\nname = \"engine\"\nurl = \"{url}\"\n\
+             compression = \"{compression}\"\nout_of_order = {out_of_order}\n"
         );
         std::fs::write(engine.settings_file(), text).context("cannot write settings")?;
         let users = format!(

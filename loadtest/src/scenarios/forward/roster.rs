@@ -134,7 +134,10 @@ impl Roster {
             {
                 // Samples that arrive later and are older change nothing.
                 presence.newest_ms = newest.unix_ms;
-                presence.since = presence.since.max(newest.arrival);
+                // A marker shows nothing.
+                if !newest.is_marker {
+                    presence.since = presence.since.max(newest.arrival);
+                }
             }
             let silence = now.saturating_duration_since(presence.since);
             presence.longest = presence.longest.max(silence);
