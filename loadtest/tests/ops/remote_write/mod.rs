@@ -87,15 +87,17 @@ impl Forwarding {
         });
     }
 
-    /// Waits until the engine has accepted or refused this number of samples.
+    /// Waits until the engine has accepted or refused this number of samples, some of which it may
+    /// have refused because it has them.
     fn wait_answered(&self, samples: usize) {
         wait_for("answers for all samples", ACCEPT_SECONDS, || {
             let refused = self.metric(
                 "fleetgauge_remote_write_samples_dropped_total\
                  {remote_name=\"engine\",reason=\"rejected\"}",
             );
+            let stored = self.metric("fleetgauge_remote_write_samples_uncertain_total{");
             let accepted = self.metric("fleetgauge_remote_write_samples_total{");
-            (accepted + refused == samples as f64).then_some(())
+            (accepted + refused + stored == samples as f64).then_some(())
         });
     }
 
