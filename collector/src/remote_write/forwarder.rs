@@ -129,13 +129,17 @@ impl Forwarder {
             (Arc::clone(&agent), is_back)
         };
         if let Some(journal) = &self.journal {
-            journal.returned(id);
-            if is_back {
+            journal.entered(id);
+        }
+        {
+            let mut sent = agent.sent.lock();
+            let newest = sent.iter_mut().filter_map(|sent| sent.newest());
+            let newest = newest.max_by_key(|shown| shown.unix_ms);
+            if let Some(journal) = self.journal.as_ref().filter(|_| is_back) {
+                // Its end would be marked, so a kill must not lose its series.
+                newest.iter().for_each(|shown| journal.note(&agent, shown));
                 journal.changed(id);
             }
-        }
-        for sent in agent.sent.lock().iter_mut() {
-            sent.newest();
         }
         ForwardedSession::new(agent, self.destinations.len(), log, first)
     }
@@ -152,6 +156,7 @@ impl Forwarder {
             let has_agreed = leave == Leave::Agreed;
             if has_agreed {
                 *agent.noted.lock() = None;
+                self.journal.iter().for_each(|journal| journal.forget_recovered(id));
             }
             let departures = agent.departures.fetch_add(1, Ordering::Relaxed) + 1;
             let due = Instant::now() + LEAVING_INTERVALS * interval;
@@ -159,6 +164,7 @@ impl Forwarder {
             self.leaving.lock().push(Leaving { due, id, departures, has_agreed });
         } else if let Some((_, agent)) = self.agents.remove(id) {
             self.mark_stale(&agent);
+            self.journal.iter().for_each(|journal| journal.ended(id));
         }
         if let Some(journal) = &self.journal {
             journal.changed(id);
@@ -177,9 +183,15 @@ impl Forwarder {
             !is_due
         });
         for (id, departures, has_agreed) in due {
-            let is_away =
-                |agent: &ForwardedAgent| agent.departures.load(Ordering::Relaxed) == departures;
-            let removed = self.agents.remove_if(&id, |_, agent| is_away(agent));
+            let leaves = |agent: &ForwardedAgent| {
+                let is_away = agent.departures.load(Ordering::Relaxed) == departures;
+                if is_away && let Some(journal) = &self.journal {
+                    // Before a session that begins meanwhile can find no agent, and enter.
+                    journal.ended(&id);
+                }
+                is_away
+            };
+            let removed = self.agents.remove_if(&id, |_, agent| leaves(agent));
             if let Some((_, agent)) = removed.filter(|_| !has_agreed) {
                 self.mark_stale(&agent);
             }

@@ -26,8 +26,12 @@ const REPLAY_TICK: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(crate) struct RemoteWriteTasks {
     senders: JoinSet<()>,
+    /// The task that gives markers of agents that are gone to the lanes.
+    tick: JoinSet<()>,
     /// Tasks that end when they are dropped.
     others: JoinSet<()>,
+    /// Ends `tick`.
+    stop_tick: CancellationToken,
     /// Ends the forwarding of own metrics.
     stop: CancellationToken,
     /// Ends all retries.
@@ -61,7 +65,7 @@ impl RemoteWriteTasks {
                 tasks.senders.spawn(own.run(tasks.stop.clone(), tasks.abort.clone()));
             }
         }
-        tasks.others.spawn(tick(Arc::clone(collector)));
+        tasks.tick.spawn(tick(Arc::clone(collector), tasks.stop_tick.clone()));
         tasks.others.spawn(wake_replays(Arc::clone(collector)));
         tasks
     }
@@ -69,6 +73,9 @@ impl RemoteWriteTasks {
     /// Sends what is queued. Gives up after `limit`.
     pub(crate) async fn stop(mut self, collector: &CollectorState, limit: Duration) {
         let Some(forwarder) = &collector.forwarder else { return };
+        // A lane whose sender has ended would lose markers, which the journal says are sent.
+        self.stop_tick.cancel();
+        while self.tick.join_next().await.is_some() {}
         for lane in forwarder.destinations().iter().flat_map(|destination| destination.lanes()) {
             lane.stop();
         }
@@ -83,11 +90,10 @@ impl RemoteWriteTasks {
     }
 }
 
-async fn tick(collector: Arc<CollectorState>) {
+async fn tick(collector: Arc<CollectorState>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let Some(forwarder) = &collector.forwarder else { return };
         forwarder.expire(Instant::now());
         forwarder.update_gauges(collector.clock.unix_ms());

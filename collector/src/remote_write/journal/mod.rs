@@ -77,6 +77,7 @@ impl Journal {
     /// they have changed.
     pub(super) fn note(&self, agent: &ForwardedAgent, shown: &Shown) {
         let mut noted = agent.noted.lock();
+        let is_new = noted.is_none();
         match &mut *noted {
             Some(noted)
                 if Arc::ptr_eq(&noted.layout, &shown.layout) && noted.labels == shown.labels =>
@@ -92,13 +93,12 @@ impl Journal {
             other => *other = Some(shown.clone()),
         }
         drop(noted);
-        self.changed_labels(&shown.labels);
-    }
-
-    fn changed_labels(&self, labels: &str) {
-        if let Ok(id) = AgentId::try_new(agent_of(labels)) {
-            self.changed(&id);
+        let Ok(id) = AgentId::try_new(agent_of(&shown.labels)) else { return };
+        if is_new {
+            // After it was noted, so that the writer always finds one of both.
+            self.forget_recovered(&id);
         }
+        self.changed(&id);
     }
 
     /// Adds an agent to those whose record is out of date.
@@ -108,13 +108,6 @@ impl Journal {
             *changes = Changes { ids: HashSet::new(), all: true };
         } else if !changes.all {
             changes.ids.insert(id.clone());
-        }
-    }
-
-    /// Records that an agent has reported after the start.
-    pub(super) fn returned(&self, id: &AgentId) {
-        if self.recovered.lock().remove(id) {
-            self.changed(id);
         }
     }
 

@@ -22,8 +22,13 @@ pub(super) struct Records {
     /// Numbers of catalogs, by their keys in the registry.
     catalogs: HashMap<u64, u32>,
     next_catalog: u32,
-    /// Bytes of all records that are in use.
+    /// Bytes of records that are in use: of agents, and of catalogs that the file began with.
+    /// Whether catalogs that were added later are in use is known when the file is replaced.
     live_bytes: u64,
+    /// Bytes of catalogs that were added since the file was replaced.
+    new_catalog_bytes: u64,
+    /// Bytes of catalogs as they were read.
+    recovered_catalog_bytes: u64,
     /// Agents whose record did not fit.
     left_out: HashSet<AgentId>,
     hasher: DefaultHashBuilder,
@@ -50,8 +55,18 @@ impl Records {
         self.live_bytes
     }
 
+    /// Counts the catalogs of a new file as in use.
+    pub(super) fn replaced(&mut self) {
+        self.live_bytes += std::mem::take(&mut self.new_catalog_bytes);
+    }
+
+    /// Counts catalogs that were read as not in use, because no agent that was read remains.
+    pub(super) fn drop_recovered_catalogs(&mut self) {
+        self.live_bytes -= std::mem::take(&mut self.recovered_catalog_bytes);
+    }
+
     /// Appends the record of an agent's current series, and of catalogs that have none, if it takes
-    /// at most `room` bytes.
+    /// at most `room` bytes. An equal record is not written again.
     pub(super) fn put(
         &mut self,
         id: &AgentId,
@@ -63,21 +78,21 @@ impl Records {
         let mut new_catalogs = Vec::new();
         let encoded = self.encode(agent, &mut new_catalogs, &mut records);
         let catalog_bytes = records.len() as u64;
-        let Some(agent) = encoded else { return self.leave_out(id) };
+        let Some(agent) = encoded else { return self.leave_out(id, out) };
         format::write_agent(id, &agent, &mut records);
-        if records.len() as u64 > room {
-            return self.leave_out(id);
-        }
         let own = records.get(usize::try_from(catalog_bytes).unwrap_or(0)..).unwrap_or_default();
         let record = Record { bytes: own.len() as u64, hash: self.hasher.hash_one(own) };
-        self.left_out.remove(id);
         if self.agents.get(id).is_some_and(|known| known.hash == record.hash) {
             return;
         }
+        if records.len() as u64 > room {
+            return self.leave_out(id, out);
+        }
+        self.left_out.remove(id);
         let last = new_catalogs.iter().map(|(_, number)| number.saturating_add(1)).max();
         self.next_catalog = self.next_catalog.max(last.unwrap_or(0));
         self.catalogs.extend(new_catalogs);
-        self.live_bytes += catalog_bytes;
+        self.new_catalog_bytes += catalog_bytes;
         self.insert(id, record);
         out.append(&mut records);
     }
@@ -127,7 +142,7 @@ impl Records {
         let record = Record { bytes: own.len() as u64, hash: self.hasher.hash_one(own) };
         if record.bytes > room {
             out.truncate(start);
-            return self.leave_out(id);
+            return self.leave_out(id, out);
         }
         self.insert(id, record);
     }
@@ -136,7 +151,9 @@ impl Records {
     pub(super) fn put_recovered_catalog(&mut self, number: u32, frame: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         format::write_catalog(number, frame, out);
-        self.live_bytes += (out.len() - start) as u64;
+        let bytes = (out.len() - start) as u64;
+        self.live_bytes += bytes;
+        self.recovered_catalog_bytes += bytes;
         self.next_catalog = self.next_catalog.max(number.saturating_add(1));
     }
 
@@ -156,7 +173,10 @@ impl Records {
         }
     }
 
-    fn leave_out(&mut self, id: &AgentId) {
+    /// Leaves out an agent. An earlier record would be wrong after a kill, for example with the time
+    /// at which the agent had left before it returned.
+    fn leave_out(&mut self, id: &AgentId, out: &mut Vec<u8>) {
+        self.remove(id, out);
         self.left_out.insert(id.clone());
     }
 }

@@ -1,4 +1,5 @@
-//! Agents that were connected before the collector was killed, until they return or are marked.
+//! Agents that were connected before the collector was killed, until a destination is given a
+//! report of theirs, or they are marked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,14 +34,32 @@ pub(super) struct Recovered {
 #[derive(Debug, Clone)]
 struct RecoveredAgent {
     journaled: JournaledAgent,
-    /// Time at which it is marked, on the collector's clock.
-    due: Millis,
+    /// Time at which it is marked, on the collector's clock. `None` while it is connected: no
+    /// destination was given a report yet, because those before it are missing.
+    due: Option<Millis>,
+}
+
+impl RecoveredAgent {
+    fn is_due(&self, now: Millis) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
 }
 
 impl Recovered {
-    /// Removes an agent. Returns whether it was there.
-    pub(super) fn remove(&mut self, id: &AgentId) -> bool {
-        self.agents.remove(id).is_some()
+    fn remove(&mut self, id: &AgentId) {
+        self.agents.remove(id);
+        self.drop_unused();
+    }
+
+    /// Drops the catalogs once no agent remains.
+    fn drop_unused(&mut self) {
+        if self.agents.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.agents.is_empty()
     }
 
     pub(super) fn contains(&self, id: &AgentId) -> bool {
@@ -61,12 +80,10 @@ impl Recovered {
         self.catalogs.iter().map(|(number, frame)| (*number, &**frame))
     }
 
-    /// Takes agents that are due, at most [`MARKED_AT_ONCE`].
-    fn take_due(&mut self, now: Millis) -> Vec<(AgentId, JournaledAgent)> {
-        let due = self.agents.iter().filter(|(_, agent)| agent.due <= now);
-        let due: Vec<_> = due.map(|(id, _)| id.clone()).take(MARKED_AT_ONCE).collect();
-        let take = |id: AgentId| Some((id.clone(), self.agents.remove(&id)?.journaled));
-        due.into_iter().filter_map(take).collect()
+    /// Returns agents that are due, at most [`MARKED_AT_ONCE`].
+    fn due(&self, now: Millis) -> Vec<AgentId> {
+        let due = self.agents.iter().filter(|(_, agent)| agent.is_due(now));
+        due.map(|(id, _)| id.clone()).take(MARKED_AT_ONCE).collect()
     }
 
     /// Decodes the series of an agent; `None` if they are invalid or there is no room for them.
@@ -96,44 +113,77 @@ impl Journal {
             journaled.ended_ms = journaled.ended_ms.or(killed_ms);
             journaled.ended_ms?;
             let interval_ms = journaled.interval_ms.min(MAX_INTERVAL_MS);
-            let due = now + collector.roster.return_time(interval_ms);
+            let due = Some(now + collector.roster.return_time(interval_ms));
             Some((id, RecoveredAgent { journaled, due }))
         });
         let agents = agents.collect();
         *self.recovered.lock() = Recovered { agents, catalogs, pins: HashMap::new() };
     }
 
+    /// Records that an agent has begun a session: it is not marked while that lasts.
+    pub(in crate::remote_write) fn entered(&self, id: &AgentId) {
+        if let Some(agent) = self.recovered.lock().agents.get_mut(id) {
+            agent.due = None;
+        }
+    }
+
+    /// Records that the session of an agent has ended. If no destination was given a report, it is
+    /// marked at once.
+    pub(in crate::remote_write) fn ended(&self, id: &AgentId) {
+        if let Some(agent) = self.recovered.lock().agents.get_mut(id)
+            && agent.due.is_none()
+        {
+            agent.due = Some(0);
+        }
+    }
+
+    /// Forgets an agent: a destination was given a report, or it reports to another collector.
+    pub(in crate::remote_write) fn forget_recovered(&self, id: &AgentId) {
+        self.recovered.lock().remove(id);
+    }
+
     /// Gives stale markers of agents that have not returned in time to the destinations.
     fn mark_due(&self, collector: &CollectorState, forwarder: &Forwarder) {
-        let due = self.recovered.lock().take_due(collector.clock.now());
-        let limits = &collector.config.bounds.limits;
+        let due = self.recovered.lock().due(collector.clock.now());
         let (mut agents, mut unusable) = (0_usize, 0_usize);
-        for (id, journaled) in due {
-            // Not across a batch: sessions that begin wait for this lock.
-            let mut recovered = self.recovered.lock();
-            let series = recovered.decode(&id, &journaled, &collector.registry, limits);
-            drop(recovered);
-            match series {
-                Some(series) => {
-                    let marker_ms = journaled.ended_ms.unwrap_or(0).min(collector.clock.unix_ms());
-                    forwarder.mark_journaled(&id, series, marker_ms);
-                    self.metrics.marked.inc();
-                    agents += 1;
-                }
-                None => {
-                    self.metrics.unusable.inc();
-                    unusable += 1;
-                }
+        for id in due {
+            match self.mark(&id, collector, forwarder) {
+                Some(true) => agents += 1,
+                Some(false) => unusable += 1,
+                None => {}
             }
-            self.changed(&id);
         }
         if agents + unusable > 0 {
             info!(agents, unusable, "agents that have not returned marked as stale");
         }
+    }
+
+    /// Marks an agent if it is still due. Returns whether its series could be used.
+    fn mark(
+        &self,
+        id: &AgentId,
+        collector: &CollectorState,
+        forwarder: &Forwarder,
+    ) -> Option<bool> {
+        let limits = &collector.config.bounds.limits;
+        // Until the markers are queued, so that a session that begins meanwhile queues its samples
+        // behind them. Not across agents, because sessions wait for this lock.
         let mut recovered = self.recovered.lock();
-        if recovered.agents.is_empty() {
-            *recovered = Recovered::default();
+        recovered.agents.get(id).filter(|agent| agent.is_due(collector.clock.now()))?;
+        let RecoveredAgent { journaled, .. } = recovered.agents.remove(id)?;
+        let series = recovered.decode(id, &journaled, &collector.registry, limits);
+        recovered.drop_unused();
+        let is_usable = series.is_some();
+        if let Some(series) = series {
+            let marker_ms = journaled.ended_ms.unwrap_or(0).min(collector.clock.unix_ms());
+            forwarder.mark_journaled(id, series, marker_ms);
+            self.metrics.marked.inc();
+        } else {
+            self.metrics.unusable.inc();
         }
+        drop(recovered);
+        self.changed(id);
+        Some(is_usable)
     }
 }
 
@@ -177,3 +227,7 @@ pub fn check_agents(contents: JournalContents, registry: &Registry, limits: &Lim
     });
     decoded.collect()
 }
+
+#[cfg(test)]
+#[path = "recovered_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use fleetgauge_proto::message::{RowChange, Table};
+use fleetgauge_proto::message::{Family, RowChange, Table};
 use fleetgauge_proto::{AgentId, Catalog, Limits};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tempfile::{NamedTempFile, TempDir};
@@ -16,6 +16,7 @@ use crate::registry::PendingValues;
 use crate::remote_write::ReportTime;
 use crate::remote_write::encode::tests::fixture::{catalog, column, family, labels_of};
 use crate::remote_write::forwarder::Forwarder;
+use crate::remote_write::session::ForwardedSession;
 use crate::state::CollectorState;
 
 /// Time of the first report, in unix milliseconds.
@@ -60,11 +61,23 @@ impl Fleet {
     }
 
     pub(super) fn report_values(&self, id: &str, devices: &[&str], values: &[f64], unix_ms: u64) {
-        let registry = &self.collector.registry;
         let families = [family("used", 1), family("size", 1)];
+        self.report_families(id, &families, devices, values, unix_ms);
+    }
+
+    /// Reports two families.
+    pub(super) fn report_families(
+        &self,
+        id: &str,
+        families: &[Family<'static>; 2],
+        devices: &[&str],
+        values: &[f64],
+        unix_ms: u64,
+    ) {
+        let registry = &self.collector.registry;
         let columns = vec![column(0, 0, &[]), column(1, 0, &[])];
         let table = Table { row_labels: vec!["device"], columns };
-        let declared = catalog(0, &families, vec![table]);
+        let declared = catalog(0, families, vec![table]);
         let valid = Catalog::try_new(&declared, &Limits::default()).unwrap();
         let (_, fingerprint) = fleetgauge_proto::catalog::encode(&declared).unwrap();
         let pin = registry.catalogs().intern(fingerprint, valid, 10).unwrap();
@@ -74,10 +87,16 @@ impl Fleet {
         registry.change_rows(&mut pending, &[added], &Limits::default()).unwrap();
         let layout = Arc::new(pending.layout().clone());
         let values: Vec<_> = values.iter().copied().cycle().take(layout.cells()).collect();
-        let mut session = self.forwarder().enter(&agent_id(id), 5_000, Some(1), 1);
+        let mut session = self.enter(id, 1);
         let time = ReportTime { sequence: 1, unix_ms, now_ms: unix_ms };
         let labels = labels_of(id, &[("dc", "fra")]);
         self.forwarder().replayed(&mut session, &labels, &layout, &values, time);
+    }
+
+    /// Begins a session whose first live report has a sequence number. The log begins with 1, so no
+    /// destination is given a later one until the agent has sent those before it.
+    pub(super) fn enter(&self, id: &str, first: u64) -> ForwardedSession {
+        self.forwarder().enter(&agent_id(id), 5_000, Some(1), first)
     }
 
     /// Marks agents that are due, as the tick of remote write does. Returns the markers queued.

@@ -27,11 +27,11 @@ const TICK: Duration = Duration::from_secs(1);
 pub(super) const HEARTBEAT_AFTER: Duration = HEARTBEAT.saturating_sub(Duration::from_secs(2));
 /// Bytes that are written at once.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Minimum size of a file that is replaced because more than half of it is not in use.
+/// Minimum size of a file that is replaced because more than half of it may not be in use.
 const MIN_COMPACTED_BYTES: u64 = 1 << 20;
 /// Part of the maximum size that agents leave free, for heartbeats and ends.
 const RESERVED_PART: u64 = 16;
-/// Part of the maximum size that a replacement must free if agents have no room.
+/// Part of the maximum size that a replacement may have to free if agents have no room.
 const WORTHWHILE_PART: u64 = 8;
 
 /// Writes the journal of a collector.
@@ -173,6 +173,9 @@ impl JournalWriter {
             // A kill of the process loses nothing that was written; a crash of the host may.
             file.sync()?;
         }
+        if journal.recovered.lock().is_empty() {
+            self.records.drop_recovered_catalogs();
+        }
         let dead = file.bytes().saturating_sub(self.records.live_bytes());
         let is_half_dead = file.bytes() > MIN_COMPACTED_BYTES && dead > file.bytes() / 2;
         let frees_room = self.records.left_out() > 0 && dead > self.max_bytes / WORTHWHILE_PART;
@@ -208,7 +211,7 @@ impl JournalWriter {
         let room = self.room(used);
         match forwarder.agent(id).filter(|agent| agent.noted.lock().is_some()) {
             Some(agent) => self.records.put(id, &agent, room, out),
-            // Its record has not changed.
+            // Its record has not changed, also if it is connected again.
             None if journal.recovered.lock().contains(id) => {}
             None => self.records.remove(id, out),
         }
@@ -251,6 +254,7 @@ impl JournalWriter {
             Ok(to.bytes)
         });
         self.file = Some(replaced?);
+        self.records.replaced();
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
+use fleetgauge_proto::message::Family;
 use fleetgauge_proto::report::ABSENT;
 use tempfile::tempdir;
 
 use super::*;
 use crate::remote_write::Leave;
+use crate::remote_write::encode::tests::fixture::family;
 use crate::remote_write::journal::test_fleet::{
     Fleet, INTERVAL, RETURN, START, agent_id, collector, marked, names,
 };
@@ -129,13 +131,20 @@ fn equal_records_are_not_written_again() {
 fn agents_beyond_the_maximum_size_are_left_out_and_counted_until_there_is_room() {
     let directory = tempdir().unwrap();
     let mut fleet = Fleet::with_size(&directory, START, "4KiB");
-    let ids: Vec<_> = (0..100).map(|n| format!("a{n}")).collect();
+    let ids: Vec<_> = (0..100).map(|n| format!("a{n:02}")).collect();
     ids.iter().for_each(|id| fleet.report(id, &["sda"], START));
     fleet.beat();
     let metrics = &fleet.journal().metrics;
     let (kept, left_out) = (metrics.agents.get(), metrics.left_out.get());
     assert!(kept > 10 && left_out > 10 && kept + left_out == 100, "{kept}, {left_out}");
     assert!(metrics.bytes.get() <= 4_096, "{}", metrics.bytes.get());
+    // Equal records need no room.
+    let bytes = metrics.bytes.get();
+    ids.iter().for_each(|id| fleet.report(id, &["sda"], START + 1_000));
+    fleet.writer.write();
+    let metrics = &fleet.journal().metrics;
+    let unchanged = (metrics.agents.get(), metrics.left_out.get(), metrics.bytes.get());
+    assert_eq!(unchanged, (kept, left_out, bytes));
     for id in &ids[..90] {
         fleet.forwarder().left(&agent_id(id), INTERVAL, Leave::Ended);
     }
@@ -145,6 +154,77 @@ fn agents_beyond_the_maximum_size_are_left_out_and_counted_until_there_is_room()
     assert_eq!((metrics.agents.get(), metrics.left_out.get()), (10, 0));
     let next = Fleet::with_size(&directory, START + 60_000, "4KiB");
     assert_eq!(next.markers_after(RETURN).len(), 10);
+}
+
+/// Its markers would be older than its samples.
+#[test]
+fn agent_that_returns_when_the_journal_is_full_has_no_record_of_its_departure() {
+    let directory = tempdir().unwrap();
+    let mut fleet = Fleet::with_size(&directory, START, "4KiB");
+    fleet.report("returns", &["sda"], START);
+    fleet.forwarder().left(&agent_id("returns"), INTERVAL, Leave::Asked);
+    fleet.writer.write();
+    let ended_ms = || {
+        let file = File::open(file::path_in(directory.path())).unwrap();
+        let (contents, damage) = read_journal(file, 1 << 20);
+        assert!(damage.is_none(), "{damage:?}");
+        contents.agents.get(&agent_id("returns")).map(|agent| agent.ended_ms)
+    };
+    assert_eq!(ended_ms(), Some(Some(START + 1)));
+    (0..100).for_each(|n| fleet.report(&format!("a{n}"), &["sda"], START));
+    fleet.writer.write();
+    let left_out = fleet.journal().metrics.left_out.get();
+    fleet.report("returns", &["sda"], START + 1_000);
+    fleet.writer.write();
+    assert_eq!(fleet.journal().metrics.left_out.get(), left_out + 1);
+    assert_eq!(ended_ms(), None);
+}
+
+#[test]
+fn catalogs_that_change_do_not_fill_the_journal() {
+    let directory = tempdir().unwrap();
+    let mut fleet = Fleet::with_size(&directory, START, "64KiB");
+    let help: &'static str = "x".repeat(1_000).leak();
+    for round in 0..100_u64 {
+        let name: &'static str = format!("used{round}").leak();
+        let families = [name, "size"].map(|name| Family { help, ..family(name, 1) });
+        fleet.report_families("changes", &families, &["sda"], &[1.0, 2.0], START + 10 * round);
+        fleet.writer.write();
+        let metrics = &fleet.journal().metrics;
+        assert!(metrics.bytes.get() <= 64 << 10, "{}", metrics.bytes.get());
+    }
+    fleet.report("new", &["sda"], START + 2_000);
+    fleet.beat();
+    fleet.beat();
+    let metrics = &fleet.journal().metrics;
+    assert_eq!((metrics.agents.get(), metrics.left_out.get()), (2, 0));
+    assert_eq!(Fleet::start(&directory, START + 60_000).markers_after(RETURN).len(), 2);
+}
+
+/// The catalogs of agents that were read are in the file until these have returned.
+#[test]
+fn catalogs_of_the_last_run_do_not_fill_the_journal() {
+    let directory = tempdir().unwrap();
+    let mut fleet = Fleet::with_size(&directory, START, "1MiB");
+    let help: &'static str = "x".repeat(1_000).leak();
+    for round in 0..10_u64 {
+        let name: &'static str = format!("used{round}").leak();
+        let families = [name, "size"].map(|name| Family { help, ..family(name, 1) });
+        fleet.report_families("old", &families, &["sda"], &[1.0, 2.0], START + 10 * round);
+        fleet.writer.write();
+    }
+    // The catalogs of the file leave no room for agents.
+    let max_bytes = fleet.writer.file.as_ref().unwrap().bytes();
+    let mut next = Fleet::with_size(&directory, START + 60_000, &format!("{max_bytes}B"));
+    next.report("new", &["sda"], START + 61_000);
+    next.beat();
+    assert_eq!(next.journal().metrics.left_out.get(), 2);
+    next.report("old", &["sda"], START + 62_000);
+    next.beat();
+    next.beat();
+    let metrics = &next.journal().metrics;
+    assert_eq!((metrics.agents.get(), metrics.left_out.get()), (2, 0));
+    assert!(metrics.bytes.get() < 4 << 10, "{}", metrics.bytes.get());
 }
 
 #[test]
