@@ -1,13 +1,16 @@
 //! A simulated fleetgauge agent that keeps a log, as the real one does.
 //!
-//! It samples on schedule whether or not it is connected. The values of a report can be computed
-//! from its sequence number, so the log stores times only.
+//! It samples on schedule whether or not it is connected, and reconnects with the backoff of the
+//! real agent. The values of a report can be computed from its sequence number, so the log stores
+//! times only.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use fleetgauge_agent::backoff::Backoff;
 use fleetgauge_agent::client::{Baseline, Client, Event, ReportId};
 use fleetgauge_agent::profile::Profile;
 use fleetgauge_agent::tables::Sample;
@@ -26,10 +29,6 @@ use crate::reading::{self, Reading};
 const READ_BYTES: usize = 1024;
 /// Reports of the log are sent in batches of this many bytes.
 const REPLAY_BATCH_BYTES: usize = 64 * 1024;
-/// Shortest pause before the next attempt to connect, as in the real agent after a session.
-const MIN_PAUSE: Duration = Duration::from_millis(100);
-/// Steps of [`MIN_PAUSE`] over which agents spread their attempts.
-const PAUSE_STEPS: usize = 10;
 
 /// Zero of the monotonic clock of all agents.
 static ZERO: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -38,8 +37,9 @@ static ZERO: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub(super) struct Agent {
     host: usize,
     kind: FleetKind,
-    /// Collectors to connect to, in turn.
+    /// Collectors to connect to, in the order of the attempts.
     collectors: Vec<SocketAddr>,
+    backoff: Backoff,
     offered: Arc<Offered>,
     interval: Duration,
     /// When the next sample is due, and its time in milliseconds since 1970 UTC.
@@ -60,7 +60,10 @@ struct Session {
     /// Next report to send on stream 1; `None` before the first Resend.
     cursor: Option<u64>,
     credit: u32,
-    is_welcomed: bool,
+    /// Sequence number of the last live report; 0 before the first.
+    reported: u64,
+    /// When the collector accepted the session.
+    welcomed: Option<Instant>,
 }
 
 impl Agent {
@@ -82,6 +85,7 @@ impl Agent {
             host,
             kind,
             collectors,
+            backoff: Backoff::new(fastrand::Rng::new()),
             offered,
             interval,
             next,
@@ -95,74 +99,85 @@ impl Agent {
     /// Reports until the collector refuses the agent. Connects again when a connection is lost.
     pub(super) async fn run(mut self) -> anyhow::Error {
         sleep_until(self.next.0).await;
-        let mut attempts = 0;
         loop {
-            let collectors = self.collectors.len().max(1);
-            let Some(collector) = self.collectors.get(attempts % collectors).copied() else {
-                return anyhow::anyhow!("no collector");
-            };
-            attempts += 1;
-            if let Ok(stream) = self.dial(collector).await
-                && let Err(refused) = self.session(stream).await
-            {
+            if let Err(refused) = self.round().await {
                 return refused;
             }
-            let steps = (self.host + attempts) % PAUSE_STEPS + 1;
-            sleep(MIN_PAUSE * steps as u32).await;
+            let delay = self.backoff.next_delay();
+            self.sample_until(sleep(delay)).await;
         }
     }
 
-    async fn dial(&self, collector: SocketAddr) -> anyhow::Result<TcpStream> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind((address::of(self.host), 0).into())?;
-        let stream = socket.connect(collector).await.context("connecting")?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    /// Tries the collectors one by one until a session has ended or all have failed. The next round
+    /// begins with another collector than the one whose session has ended.
+    ///
+    /// # Errors
+    /// If the collector refuses the agent or grants no log.
+    async fn round(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.collectors.len() {
+            let Some(collector) = self.collectors.get(index).copied() else { break };
+            let Ok(stream) = self.sample_until(dial(self.host, collector)).await else { continue };
+            if let Some(lasted) = self.session(stream).await? {
+                self.backoff.session_ended(lasted, self.interval);
+                self.collectors.rotate_left(index + 1);
+                break;
+            }
+        }
+        Ok(())
     }
 
-    /// Takes the samples that are due. Returns whether there was one.
-    fn sample(&mut self) -> bool {
-        let mut has_sampled = false;
+    /// Awaits `future`, and takes the samples that are due meanwhile.
+    async fn sample_until<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(self.next.0) => self.sample(),
+                output = &mut future => return output,
+            }
+        }
+    }
+
+    /// Takes the samples that are due.
+    fn sample(&mut self) {
         while self.next.0 <= tokio::time::Instant::now() {
             self.offered.push(self.host, self.next.1);
             self.next.0 += self.interval;
             self.next.1 += self.interval.as_millis() as u64;
-            has_sampled = true;
         }
-        has_sampled
     }
 
-    /// Runs a session. Returns when the connection is lost.
+    /// Runs a session until the connection is lost. Returns how long it lasted; `None` if the
+    /// collector did not accept it.
     ///
     /// # Errors
     /// If the collector refuses the agent or grants no log.
-    async fn session(&mut self, stream: TcpStream) -> anyhow::Result<()> {
+    async fn session(&mut self, stream: TcpStream) -> anyhow::Result<Option<Duration>> {
         let mut session = Session::new(stream);
         let first = self.acknowledged + 1;
         self.client.start_with_log(&self.profile, None, first, &mut session.out);
         let mut buffer = [0; READ_BYTES];
         loop {
+            self.report_newest(&mut session)?;
             let has_replayed = self.replay(&mut session)?;
-            if session.stream.write_all(&session.out).await.is_err() {
-                return Ok(());
+            let Session { stream, out, .. } = &mut session;
+            if self.sample_until(stream.write_all(out)).await.is_err() {
+                break;
             }
-            session.out.clear();
+            out.clear();
             if has_replayed {
                 continue;
             }
             tokio::select! {
                 biased;
-                () = sleep_until(self.next.0), if session.is_welcomed => {
-                    if self.sample() {
-                        self.report_newest(&mut session)?;
-                    }
-                }
+                () = sleep_until(self.next.0) => self.sample(),
                 read = session.stream.read(&mut buffer) => match read {
-                    Ok(0) | Err(_) => return Ok(()),
+                    Ok(0) | Err(_) => break,
                     Ok(read) => self.receive(&mut session, &buffer[..read])?,
                 }
             }
         }
+        Ok(session.welcomed.map(|welcomed| welcomed.elapsed()))
     }
 
     fn receive(&mut self, session: &mut Session, mut bytes: &[u8]) -> anyhow::Result<()> {
@@ -172,7 +187,7 @@ impl Agent {
                 Event::Welcomed { catalogs_sent, has_log, .. } => {
                     catalogs_sent?;
                     ensure!(has_log, "the collector does not ask for a log");
-                    session.is_welcomed = true;
+                    session.welcomed = Some(Instant::now());
                 }
                 Event::Acknowledged { sequence, .. } => {
                     self.acknowledged = self.acknowledged.max(sequence);
@@ -182,18 +197,15 @@ impl Agent {
                 Event::Pong { .. } | Event::Drain { .. } => {}
             }
         }
-        if session.is_welcomed && self.client.is_new_session() {
-            self.sample();
-            self.report_newest(session)?;
-        }
         Ok(())
     }
 
-    /// Queues a live report of the newest sample, if there is one.
+    /// Queues a live report of the newest sample, if the session has not reported it.
     fn report_newest(&mut self, session: &mut Session) -> anyhow::Result<()> {
         let sequence = self.offered.newest(self.host);
-        if sequence > 0 {
+        if session.welcomed.is_some() && sequence > session.reported {
             self.report(session, stream::LIVE, sequence)?;
+            session.reported = sequence;
         }
         Ok(())
     }
@@ -239,7 +251,8 @@ impl Session {
             replay: Baseline::default(),
             cursor: None,
             credit: 0,
-            is_welcomed: false,
+            reported: 0,
+            welcomed: None,
         }
     }
 
@@ -254,3 +267,15 @@ impl Session {
         self.credit = self.credit.saturating_add(reports);
     }
 }
+
+async fn dial(host: usize, collector: SocketAddr) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((address::of(host), 0).into())?;
+    let stream = socket.connect(collector).await.context("connecting")?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+#[path = "agent_tests.rs"]
+mod tests;

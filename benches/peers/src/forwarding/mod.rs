@@ -1,8 +1,8 @@
 //! Compares programs that forward samples of a fleet to an engine by remote write.
 //!
 //! The engine is the [receiver](fleetgauge_receiver) in this process, which keeps all samples. The
-//! hosts record what they offer in [`Offered`], and [`account`] compares both. A rig is a sender with
-//! its fleet and engine; [`cost`], [`trial`] and [`stale`] measure with it.
+//! hosts record what they offer in [`Offered`], and [`account`] compares both. A rig is a sender
+//! with its fleet and engine; [`cost`], [`trial`] and [`stale`] measure with it.
 
 pub mod account;
 mod agent;

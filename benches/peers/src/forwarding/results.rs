@@ -53,6 +53,8 @@ pub struct Figures {
 pub struct StaleRow {
     /// Name of the program.
     pub name: &'static str,
+    /// Whether it scrapes the hosts, so that they have no other sender.
+    pub is_scraper: bool,
     /// What was measured.
     pub stale: Measurement<Stale>,
 }

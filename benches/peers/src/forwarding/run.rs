@@ -112,7 +112,7 @@ async fn watch_all(plan: Plan, wait: Duration, only: &[String]) -> Vec<StaleRow>
             let watch =
                 async |program: PathBuf| stale::measure(&sender, &program, plan, wait).await;
             let stale = attempt(&sender, watch).await;
-            (index, StaleRow { name: sender.name, stale })
+            (index, StaleRow { name: sender.name, is_scraper: sender.is_scraper(), stale })
         });
     }
     let mut rows = watches.join_all().await;

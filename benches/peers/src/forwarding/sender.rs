@@ -125,6 +125,8 @@ impl Sender {
                 let [agents, http] = [options.tcp, options.http].map(|address| address.to_string());
                 command.args([COLLECTOR, "--listen", &agents, "--http-listen", &http]);
                 command.arg("--config").arg(&file);
+                // The shipped unit sets it too. With it, a journal costs CPU and memory.
+                command.arg("--state-dir").arg(options.dir.join("state"));
             }
             SenderKind::Vmagent => {
                 // JSON is valid YAML.

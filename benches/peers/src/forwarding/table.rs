@@ -120,7 +120,7 @@ fn stale(f: &mut Formatter<'_>, rows: &[StaleRow]) -> fmt::Result {
         "| time until the engine has all stale markers | a host ends | the sender is killed \
          | the hosts have another sender |\n|---|---|---|---|"
     )?;
-    for StaleRow { name, stale } in rows {
+    for StaleRow { name, is_scraper, stale } in rows {
         match stale {
             Measurement::Done(stale) => {
                 let when = |seconds: Option<f64>| match seconds {
@@ -128,10 +128,13 @@ fn stale(f: &mut Formatter<'_>, rows: &[StaleRow]) -> fmt::Result {
                     None => format!("never ({} s waited)", stale.waited),
                 };
                 let (vanished, killed) = (when(stale.vanished), when(stale.killed));
-                let next = stale.taken_over.map_or_else(
-                    || "they are scraped by one".to_owned(),
-                    |seconds| format!("no marker: samples go on after {} s", Rounded(seconds)),
-                );
+                let next = match stale.taken_over {
+                    Some(seconds) => {
+                        format!("no marker: samples go on after {} s", Rounded(seconds))
+                    }
+                    None if *is_scraper => "they are scraped by one".to_owned(),
+                    None => when(None),
+                };
                 writeln!(f, "| {name} | {vanished} | {killed} | {next} |")?;
             }
             other => writeln!(f, "| {name} | {} | | |", other.failure())?,

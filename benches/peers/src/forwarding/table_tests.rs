@@ -29,7 +29,11 @@ fn results() -> Results {
     let figures = Figures { cost, trials: vec![outcome()], findings: vec!["conflicting 1".into()] };
     let row = |figures| Row { name: "sender", setting: "default", figures };
     let failed = Measurement::Failed("not installed: apt-get install sender".to_owned());
-    let stale = Stale { vanished: Some(0.26), killed: None, taken_over: Some(1.5), waited: 60.0 };
+    let stale = Stale { vanished: Some(0.26), killed: None, taken_over: None, waited: 60.0 };
+    let stale_row = |name, is_scraper, taken_over| {
+        let stale = Measurement::Done(Stale { taken_over, ..stale });
+        StaleRow { name, is_scraper, stale }
+    };
     Results {
         machine: Machine { cpus: 2, memory: 4 << 30, kernel: "6.1".to_owned() },
         plan: Plan {
@@ -42,7 +46,11 @@ fn results() -> Results {
         series: 459,
         programs: Vec::new(),
         rows: vec![row(Measurement::Done(figures)), row(failed)],
-        stale: vec![StaleRow { name: "sender", stale: Measurement::Done(stale) }],
+        stale: vec![
+            stale_row("sender", false, Some(1.5)),
+            stale_row("lone", false, None),
+            stale_row("scraper", true, None),
+        ],
     }
 }
 
@@ -56,6 +64,8 @@ fn tables_have_cost_losses_stale_times_and_problems() {
         "| sender | default | not installed: apt-get install sender | | | | |",
         "| sender | engine away for 60 s | 9180 | 17 | 459 | never | 30 MB |",
         "| sender | 0.26 s | never (60 s waited) | no marker: samples go on after 1.5 s |",
+        "| lone | 0.26 s | never (60 s waited) | never (60 s waited) |",
+        "| scraper | 0.26 s | never (60 s waited) | they are scraped by one |",
         "- sender, default: engine away for 60 s: 2 samples have a wrong value; conflicting 1",
     ] {
         assert!(tables.lines().any(|own| own == line), "{line}\n{tables}");

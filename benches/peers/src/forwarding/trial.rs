@@ -12,11 +12,14 @@ use crate::reading;
 
 /// Time between SIGKILL and the next start of the sender.
 pub(super) const DOWN: Duration = Duration::from_secs(5);
-/// Maximum time until a sender has caught up.
+/// Maximum time until a sender has caught up, in addition to the length of the outage.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(120);
-/// A sender that has sent nothing new of the trial for this long has no more, unless it waits for
-/// its next attempt. vmagent's pauses double up to the length of the outage.
+/// A sender that has sent nothing new of the trial for this long has no more, unless it pauses
+/// before its next attempt.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest pause of a sender before its next attempt: vmagent's. The pauses double from a second,
+/// so one that begins in an outage is about as long as the outage at most.
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// Time in which the last samples of a report arrive after the first: Prometheus sends what is left
 /// of a batch after 5 s.
 const FLUSH: Duration = Duration::from_secs(6);
@@ -38,6 +41,21 @@ pub enum Trial {
     KilledInOutage(Duration),
 }
 
+impl Trial {
+    /// How long the engine is away.
+    fn outage(self) -> Duration {
+        match self {
+            Self::Outage(length) | Self::KilledInOutage(length) => length,
+            Self::Killed => Duration::ZERO,
+        }
+    }
+
+    /// A sender that has sent nothing new for this long after the trial has no more.
+    fn patience(self, interval: Duration) -> Duration {
+        (PATIENCE + self.outage().min(MAX_RETRY_PAUSE)).max(interval)
+    }
+}
+
 /// Outcome of a trial.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
@@ -50,7 +68,8 @@ pub struct Outcome {
     /// Time from the end of the trial until the engine had all reports up to it, in seconds; `None`
     /// if samples are lost.
     pub caught_up: Option<f64>,
-    /// Peak of the resident memory of the sender, in bytes.
+    /// Peak of the resident memory of the sender since its start, in bytes. If it was killed, the
+    /// peak before or after, whichever is higher.
     pub peak_bytes: f64,
     /// What should not happen.
     pub problems: Vec<String>,
@@ -65,34 +84,34 @@ pub(super) async fn run(rig: &mut Rig<'_>, trial: Trial) -> anyhow::Result<Outco
     let is_settled = settle(rig).await;
     let begin = reading::unix_ms();
     let from = begin.saturating_sub(millis(interval));
-    let before = rig.process.peak()?;
+    let mut killed_peak = 0;
     match trial {
         Trial::Outage(length) => {
             rig.receiver.pause().await;
             sleep(length).await;
             rig.receiver.resume()?;
         }
-        Trial::Killed => kill_and_restart(rig).await?,
+        Trial::Killed => killed_peak = kill_and_restart(rig).await?,
         Trial::KilledInOutage(length) => {
             rig.receiver.pause().await;
             let (start, rest) = (Instant::now(), length.saturating_sub(DOWN));
             sleep(rest / 2).await;
-            kill_and_restart(rig).await?;
+            killed_peak = kill_and_restart(rig).await?;
             sleep(length.saturating_sub(start.elapsed())).await;
             rig.receiver.resume()?;
         }
     }
     let (end, backlog) = (Instant::now(), from..reading::unix_ms());
-    let caught_up = catch_up(rig, &backlog, end).await;
+    let caught_up = catch_up(rig, trial, &backlog, end).await;
     sleep_until(end + interval).await;
     let within = from..reading::unix_ms();
     if caught_up.is_some() {
-        catch_up(rig, &within, end).await;
+        catch_up(rig, trial, &within, end).await;
     }
     let count = settled_count(rig, &within).await;
     let caught_up = caught_up.filter(|_| count.lost == 0);
     let problems = problems(rig, &count, is_settled);
-    let peak_bytes = rig.process.peak()?.max(before) as f64;
+    let peak_bytes = rig.process.peak()?.max(killed_peak) as f64;
     Ok(Outcome { trial, begin, count, caught_up, peak_bytes, problems })
 }
 
@@ -127,16 +146,20 @@ async fn settle(rig: &Rig<'_>) -> bool {
     false
 }
 
-async fn kill_and_restart(rig: &mut Rig<'_>) -> anyhow::Result<()> {
+/// Returns the peak of the resident memory before the kill, in bytes.
+async fn kill_and_restart(rig: &mut Rig<'_>) -> anyhow::Result<u64> {
+    let peak = rig.process.peak()?;
     rig.process.kill().await?;
     sleep(DOWN).await;
-    rig.process.restart().await
+    rig.process.restart().await?;
+    Ok(peak)
 }
 
 /// Waits until the engine has all reports of this time, or gets no more. Returns the seconds since
 /// `end` if it has them.
-async fn catch_up(rig: &Rig<'_>, within: &Range<u64>, end: Instant) -> Option<f64> {
-    let account = rig.account();
+async fn catch_up(rig: &Rig<'_>, trial: Trial, within: &Range<u64>, end: Instant) -> Option<f64> {
+    let (account, patience) = (rig.account(), trial.patience(rig.plan.interval));
+    let timeout = CATCH_UP_TIMEOUT + trial.outage();
     let (mut fewest, mut progress) = (usize::MAX, Instant::now());
     loop {
         let missing = account.missing_reports(&rig.receiver.ledger(), within);
@@ -146,8 +169,7 @@ async fn catch_up(rig: &Rig<'_>, within: &Range<u64>, end: Instant) -> Option<f6
         if missing < fewest {
             (fewest, progress) = (missing, Instant::now());
         }
-        if progress.elapsed() > PATIENCE.max(rig.plan.interval) || end.elapsed() > CATCH_UP_TIMEOUT
-        {
+        if progress.elapsed() > patience || end.elapsed() > timeout {
             return None;
         }
         sleep(POLL_INTERVAL).await;
@@ -168,4 +190,19 @@ async fn settled_count(rig: &Rig<'_>, within: &Range<u64>) -> Count {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sender_gets_time_for_its_longest_pause_after_an_outage() {
+        let seconds = Duration::from_secs;
+        let patience = |trial: Trial| trial.patience(seconds(15));
+        assert_eq!(patience(Trial::Killed), seconds(20));
+        assert_eq!(patience(Trial::KilledInOutage(seconds(20))), seconds(40));
+        assert_eq!(patience(Trial::Outage(seconds(600))), seconds(80));
+        assert_eq!(Trial::Killed.patience(seconds(30)), seconds(30));
+    }
 }
