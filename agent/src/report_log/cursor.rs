@@ -13,6 +13,9 @@ use crate::tables::Sample;
 pub struct ReplayCursor {
     /// The lowest sequence number to read.
     next: u64,
+    /// The sequence number to begin with. Its report is read even if it is the newest acknowledged
+    /// one.
+    first: u64,
     /// The segment of the last report, by the sequence number of its first report, and the place
     /// after the last report.
     place: Option<(u64, Place)>,
@@ -34,9 +37,10 @@ pub struct LoggedReport<'a> {
 }
 
 impl From<u64> for ReplayCursor {
-    /// Creates a cursor that begins with the first report of at least this sequence number.
+    /// Creates a cursor that begins with the first report of at least this sequence number. If that
+    /// is the newest acknowledged one, it is read, too.
     fn from(first: u64) -> Self {
-        Self { next: first, ..Self::default() }
+        Self { next: first, first, ..Self::default() }
     }
 }
 
@@ -54,9 +58,12 @@ impl ReplayCursor {
 
     /// Returns the next report; `None` if the log has none yet.
     pub fn next<'a>(&'a mut self, log: &'a ReportLog) -> Option<LoggedReport<'a>> {
-        self.next = self.next.max(log.acknowledged.saturating_add(1));
+        if self.next != self.first || self.first < log.acknowledged {
+            self.next = self.next.max(log.acknowledged.saturating_add(1));
+        }
         let from = log.segments.partition_point(|segment| segment.last() < self.next);
-        for segment in log.segments.range(from..) {
+        let checkpoint = log.checkpoint.as_deref().filter(|segment| segment.last() >= self.next);
+        for segment in checkpoint.into_iter().chain(log.segments.range(from..)) {
             if let Some((sequence, unix_ms)) = self.next_of(segment) {
                 self.next = sequence.saturating_add(1);
                 let (catalogs, sample) = (segment.catalogs(), &self.sample);

@@ -7,7 +7,11 @@
 //! one those that differ from the report before, in the compact coding of the protocol. Catalogs
 //! and rows are the same for all reports of a segment and shared with the samples. Whole segments
 //! are dropped, so that what remains can be decoded.
+//!
+//! The newest acknowledged report is kept, too, as the **checkpoint** unless the first segment has
+//! it. It tells another collector which series engines have.
 
+mod checkpoint;
 mod cursor;
 pub(crate) mod file;
 mod restore;
@@ -77,6 +81,9 @@ impl Default for LogLimits {
 pub struct ReportLog {
     limits: LogLimits,
     segments: VecDeque<Segment>,
+    /// The newest acknowledged report, alone in a segment. `None` if the first segment has it, or
+    /// if there was no room.
+    checkpoint: Option<Box<Segment>>,
     /// Values of the newest report, with which the next one is compared.
     newest: Vec<f64>,
     encoder: EncodedValues,
@@ -149,6 +156,7 @@ impl ReportLog {
         self.encoder.encode_all(&sample.values, segment::shape(catalogs, &sample.rows));
         segment.push(self.last, self.last_ms, &self.encoder.values());
         self.segments.push_back(segment);
+        self.share_checkpoint();
         self.begins_segment = false;
     }
 
@@ -176,13 +184,15 @@ impl ReportLog {
         by_ms
     }
 
-    /// Drops the reports up to a sequence number. One above the newest report counts as that of the
-    /// newest report.
+    /// Drops the reports up to a sequence number, but keeps the last of them as the checkpoint. A
+    /// number above the newest report counts as that of the newest report.
     pub fn acknowledge(&mut self, sequence: u64) {
         self.acknowledged = self.acknowledged.max(sequence.min(self.last));
+        let mut dropped = None;
         while self.segments.front().is_some_and(|oldest| oldest.last() <= self.acknowledged) {
-            self.drop_oldest();
+            dropped = self.drop_oldest();
         }
+        self.keep_checkpoint(dropped);
     }
 
     /// Returns the lowest sequence number that is not acknowledged; that of the next report if
@@ -224,7 +234,8 @@ impl ReportLog {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let segments = self.segments.iter().map(Segment::bytes).sum::<usize>();
-        segments + self.newest.capacity() * size_of::<f64>()
+        let checkpoint = self.checkpoint.as_deref().map_or(0, Segment::bytes);
+        segments + checkpoint + self.newest.capacity() * size_of::<f64>()
     }
 
     /// Returns the number of reports that were dropped before they were acknowledged.
@@ -235,6 +246,7 @@ impl ReportLog {
 
     /// Drops the oldest reports beyond the bounds.
     fn drop_excess(&mut self) {
+        self.limit_checkpoint();
         let age = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
         while let Some(oldest) = self.segments.front() {
             // An estimate may be far from the time of the collector.
@@ -248,15 +260,17 @@ impl ReportLog {
         }
     }
 
-    /// Drops the oldest segment.
-    fn drop_oldest(&mut self) {
-        let Some(oldest) = self.segments.pop_front() else { return };
-        self.dropped += oldest.reports_after(self.acknowledged) as u64;
+    /// Drops the oldest segment, and the checkpoint: it is not the report before the log any more.
+    fn drop_oldest(&mut self) -> Option<Segment> {
+        let dropped = self.segments.pop_front()?;
+        self.dropped += dropped.reports_after(self.acknowledged) as u64;
+        self.checkpoint = None;
         match self.segments.front_mut() {
             // Shared with the dropped segment until now.
             Some(oldest) => oldest.own_layout(),
             None => self.newest = Vec::new(),
         }
+        Some(dropped)
     }
 }
 
@@ -280,5 +294,7 @@ fn fits(sample: &Sample, catalogs: &Catalogs) -> bool {
     sample.rows.len() == catalogs.tables().len() && sample.values.len() == values.sum::<usize>()
 }
 
+#[cfg(test)]
+mod checkpoint_tests;
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,7 @@ impl ReportLog {
         }
         let segment = Segment::new(catalogs, rows, cells, self.segments.back(), start);
         self.segments.push_back(segment);
+        self.share_checkpoint();
         Some(cells)
     }
 

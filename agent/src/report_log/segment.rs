@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use fleetgauge_proto::report::{TableShape, Values};
+use fleetgauge_proto::report::{EncodedValues, TableShape, Values};
 use fleetgauge_proto::rows::TableRows;
 
 use super::varint;
@@ -151,6 +151,27 @@ impl Segment {
     /// Frees the memory that was reserved for further reports.
     pub(super) fn close(&mut self) {
         self.reports.shrink_to_fit();
+    }
+
+    /// Keeps only the last report. Returns `None` if there is none.
+    pub(super) fn into_last_report(self, encoder: &mut EncodedValues) -> Option<Self> {
+        if self.count <= 1 {
+            return (self.count == 1).then_some(self);
+        }
+        let mut values = vec![0.0; self.cells];
+        if !self.reports().all(|report| self.decode(report, &mut values)) {
+            return None;
+        }
+        let mut alone = Self::new(&self.catalogs, &self.rows, self.cells, None, self.last);
+        encoder.encode_all(&values, shape(&self.catalogs, &self.rows));
+        alone.push(self.last.0, self.last.1, &encoder.values());
+        alone.close();
+        Some(alone)
+    }
+
+    /// Counts the catalogs and rows as its own that another segment does not have.
+    pub(super) fn share_layout(&mut self, other: Option<&Self>) {
+        self.layout_bytes = self.unshared_bytes(other);
     }
 
     /// Counts all catalogs and rows as its own: the segment before is dropped.

@@ -119,7 +119,7 @@ fn cursor_survives_acknowledgements_at_any_place() {
     for (read_before, acknowledged) in (0..40).flat_map(|a| (0..=45).map(move |b| (a, b))) {
         let mut log = ReportLog::default();
         fill(&mut log, &catalogs, 1..=40);
-        let mut cursor = ReplayCursor::from(1);
+        let mut cursor = ReplayCursor::from(0);
         (0..read_before).for_each(|_| assert!(read(&mut cursor, &log).is_some()));
         log.acknowledge(acknowledged);
         fill(&mut log, &catalogs, 41..=45);
@@ -158,12 +158,12 @@ fn gaps_of_sequence_numbers_survive() {
 }
 
 #[test]
-fn everything_acknowledged_takes_no_memory() {
+fn everything_acknowledged_is_dropped() {
     let (mut log, catalogs) = (ReportLog::default(), catalogs(2));
     fill(&mut log, &catalogs, 1..=100);
     log.acknowledge(100);
     assert!(log.is_empty());
-    assert_eq!((log.bytes(), log.len(), log.first(), log.dropped()), (0, 0, 101, 0));
+    assert_eq!((log.len(), log.first(), log.dropped()), (0, 101, 0));
     // An acknowledgement of reports that do not exist yet must not drop them later.
     log.acknowledge(u64::MAX);
     fill(&mut log, &catalogs, 101..=110);

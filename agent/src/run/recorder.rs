@@ -152,7 +152,7 @@ impl Recorder {
         }
         state.is_recording = has_log;
         if !has_log {
-            state.log.acknowledge(u64::MAX);
+            state.log.clear();
         }
     }
 

@@ -198,6 +198,20 @@ async fn acknowledged_reports_are_not_sent_again() {
 }
 
 #[tokio::test]
+async fn newest_acknowledged_report_is_sent_if_the_collector_asks_for_it() {
+    in_session(&[1.0, 2.0, 3.0, 4.0], capability::LOG, async |mut ends| {
+        ends.receive(1, 0).await;
+        ends.send(Message::Acknowledge(Acknowledge { stream: 1, sequence: 2, unix_ms: 0 })).await;
+        ends.resend(2, 2).await;
+        ends.receive(1, 2).await;
+        ends.resend(3, 1).await;
+        ends.receive(1, 3).await;
+        assert_eq!(ends.replayed(), [2, 3, 4]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn gap_that_the_collector_does_not_need_is_skipped() {
     in_session(&[1.0, 2.0, 3.0, 4.0], capability::LOG, async |mut ends| {
         ends.receive(1, 0).await;

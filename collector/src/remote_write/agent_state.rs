@@ -45,6 +45,12 @@ pub(super) struct Ahead {
 }
 
 impl Sent {
+    /// Whether this report, which engines have accepted, tells which series the destination has:
+    /// nothing is known of them, and the next report that it is given follows this one.
+    pub(super) fn needs(&self, accepted: u64, next: u64) -> bool {
+        self.last.is_none() && accepted.checked_add(1) == Some(next)
+    }
+
     /// Returns the time of the newest report, in unix milliseconds.
     pub(super) fn newest_ms(&self) -> Option<i64> {
         let ahead = self.ahead.as_ref().map(|ahead| ahead.last.unix_ms);

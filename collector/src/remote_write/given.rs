@@ -14,6 +14,8 @@ pub(super) struct Given<'a> {
     pub(super) hash: u64,
     /// Whether the destination gets all reports, from the agent's log if need be.
     pub(super) is_durable: bool,
+    /// Sequence number of the report before the agent's log.
+    pub(super) before: Option<u64>,
     /// The lowest sequence number that it was not given.
     pub(super) next: &'a mut u64,
     pub(super) sent: &'a mut Sent,
@@ -29,7 +31,7 @@ impl Given<'_> {
         }
     }
 
-    /// Gives a report of the agent's log.
+    /// Gives a report of the agent's log. The one before it only tells which series the engine has.
     pub(super) fn replayed(
         mut self,
         report: &Arc<Entry>,
@@ -37,6 +39,12 @@ impl Given<'_> {
         sequence: u64,
         is_ahead: bool,
     ) {
+        if self.before == Some(sequence) && self.sent.needs(sequence, *self.next) {
+            if !is_ahead {
+                self.sent.last = Some(shown.clone());
+            }
+            return;
+        }
         let Some(missing) = sequence.checked_sub(*self.next) else { return };
         self.destination.reports_missing(missing);
         self.reborrow().in_order(report, shown, sequence, is_ahead, true);
@@ -44,8 +52,9 @@ impl Given<'_> {
     }
 
     fn reborrow(&mut self) -> Given<'_> {
-        let Self { destination, hash, is_durable, next, sent } = self;
-        Given { destination, hash: *hash, is_durable: *is_durable, next, sent }
+        let Self { destination, hash, is_durable, before, next, sent } = self;
+        let (hash, is_durable, before) = (*hash, *is_durable, *before);
+        Given { destination, hash, is_durable, before, next, sent }
     }
 
     fn in_order(
@@ -56,7 +65,7 @@ impl Given<'_> {
         is_ahead: bool,
         is_replay: bool,
     ) {
-        let Self { destination, hash, is_durable, next, sent } = self;
+        let Self { destination, hash, is_durable, next, sent, .. } = self;
         let metrics = &destination.metrics;
         let samples = destination.samples_of(report);
         let is_newer = sent.last.as_ref().is_none_or(|last| shown.unix_ms > last.unix_ms);

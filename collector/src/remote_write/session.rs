@@ -27,6 +27,9 @@ pub(crate) struct ForwardedSession {
     acks: Arc<Acks>,
     /// Whether the agent keeps a log.
     has_log: bool,
+    /// Sequence number of the report before the agent's log, which engines have accepted. `None`
+    /// if there was none.
+    before: Option<u64>,
     /// By destination: the lowest sequence number that it was not given.
     next: Box<[u64]>,
     /// Sequence number of the last live report.
@@ -60,24 +63,30 @@ impl ForwardedSession {
     ) -> Self {
         // A log that begins later than the first report: that one is acknowledged already.
         let next = log.unwrap_or(first);
+        let before = log.and_then(|log| log.checked_sub(1)).filter(|before| *before > 0);
         let acks = Arc::new(Acks::new(destinations, next));
         let next = vec![next; destinations].into();
-        Self { agent, acks, has_log: log.is_some(), next, live: first }
+        Self { agent, acks, has_log: log.is_some(), before, next, live: first }
     }
 
-    /// Returns the reports that are missing: the first sequence number, and how many there are;
-    /// `None` if none is missing.
+    /// Returns the reports that are missing: the sequence number to begin with, and how many there
+    /// are; `None` if none is missing.
+    ///
+    /// If a destination's series are not known, the first number is that of the report before the
+    /// agent's log. It does not count as missing: the agent need not have it.
     pub(crate) fn missing(&self, forwarder: &Forwarder) -> Option<(u64, u64)> {
         let sent = self.agent.sent.lock();
         let missing = self.durable(forwarder).filter_map(|(index, _)| {
-            let next = *self.next.get(index)?;
-            let ahead = sent.get(index)?.ahead.as_ref();
+            let (next, sent) = (*self.next.get(index)?, sent.get(index)?);
+            let before = self.before.filter(|before| sent.needs(*before, next));
+            let ahead = sent.ahead.as_ref();
             let ahead = ahead.filter(|ahead| ahead.last_sequence == self.live);
             let end = ahead.map_or(self.live.saturating_add(1), |ahead| ahead.first_sequence);
-            (next < end).then_some((next, end))
+            (next < end).then_some((before.unwrap_or(next), next, end))
         });
-        let (next, end) = missing.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
-        Some((next, end - next))
+        let (first, next, end) = missing
+            .reduce(|one, other| (one.0.min(other.0), one.1.min(other.1), one.2.max(other.2)))?;
+        Some((first, end - next))
     }
 
     /// Gives up what is missing, because the agent does not send it: forwarding continues with the
@@ -167,12 +176,14 @@ impl Forwarder {
             },
             unix_ms,
         });
-        let ForwardedSession { agent, has_log, next: given, .. } = session;
+        let ForwardedSession { agent, has_log, before, next: given, .. } = session;
+        let before = *before;
         let mut sent = agent.sent.lock();
         let places = given.iter_mut().zip(sent.iter_mut());
         for (destination, (given, sent)) in self.destinations().iter().zip(places) {
             let is_durable = *has_log && destination.settings.durable;
-            let given = Given { destination, hash: agent.hash, is_durable, next: given, sent };
+            let given =
+                Given { destination, hash: agent.hash, is_durable, before, next: given, sent };
             match (is_replay, is_durable) {
                 (true, true) => given.replayed(&report, &next, sequence, is_ahead),
                 (true, false) => {}

@@ -51,6 +51,9 @@ struct LogSession {
     sent: u64,
     /// Next report to send on stream 1; `None` before the first Resend.
     next: Option<u64>,
+    /// The report that the first Resend asked for. It is sent even if it is the newest acknowledged
+    /// one, as the real agent does.
+    asked: u64,
     /// Last report sent on stream 1; 0 before the first.
     replayed: u64,
     /// The report that the next one on stream 1 changes; `None`: it starts from nothing.
@@ -147,6 +150,9 @@ impl SimLog {
             (session.before, session.credit) = (None, 0);
             return;
         }
+        if session.next.is_none() {
+            session.asked = first;
+        }
         session.next = Some(session.next.map_or(first, |next| next.max(first)).max(1));
         session.credit = session.credit.saturating_add(reports);
     }
@@ -155,7 +161,9 @@ impl SimLog {
     /// the collector has not asked for more or the log has no more.
     pub(super) fn next_replay(&mut self) -> Option<Replayed> {
         let session = &mut self.session;
-        let sequence = session.next?.max(self.acknowledged + 1);
+        let next = session.next?;
+        let is_checkpoint = next == session.asked && next == self.acknowledged;
+        let sequence = if is_checkpoint { next } else { next.max(self.acknowledged + 1) };
         let unix_ms = *self.times.get(usize::try_from(sequence - 1).ok()?)?;
         session.credit = session.credit.checked_sub(1)?;
         session.next = Some(sequence + 1);
@@ -275,7 +283,7 @@ mod tests {
     fn replay_follows_credit_and_skips_what_is_acknowledged() {
         let mut log = log(6);
         assert_eq!(log.next_replay(), None);
-        log.resend(2, 2);
+        log.resend(1, 2);
         log.acknowledge(2);
         let mut next = || log.next_replay().map(|report| (report.sequence, report.before));
         assert_eq!([next(), next(), next()], [Some((3, None)), Some((4, Some(3))), None]);
@@ -284,6 +292,19 @@ mod tests {
         assert_eq!([next(), next(), next()], [Some((5, Some(4))), Some((6, Some(5))), None]);
         log.sample(7 * SECOND);
         assert_eq!(log.next_replay().map(|report| report.sequence), Some(7));
+    }
+
+    #[test]
+    fn newest_acknowledged_report_is_sent_if_the_collector_asks_for_it() {
+        let mut log = log(6);
+        log.acknowledge(4);
+        assert_eq!(log.connecting(), 5);
+        log.resend(4, 2);
+        let mut next = || log.next_replay().map(|report| (report.sequence, report.before));
+        assert_eq!([next(), next(), next()], [Some((4, None)), Some((5, Some(4))), None]);
+        log.acknowledge(5);
+        log.resend(5, 1);
+        assert_eq!(log.next_replay().map(|report| report.sequence), Some(6));
     }
 
     #[test]

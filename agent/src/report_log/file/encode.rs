@@ -38,7 +38,9 @@ impl FileEncoder {
     pub(crate) fn append(&mut self, log: &ReportLog, host_ms: u64, out: &mut Vec<u8>) -> bool {
         let first = self.written.map_or(0, |(first, _)| first);
         let from = log.segments.partition_point(|segment| segment.first() < first);
-        for segment in log.segments.range(from..) {
+        // A segment like others: when it is read, the state acknowledges it.
+        let checkpoint = log.checkpoint.as_deref().filter(|_| self.written.is_none());
+        for segment in checkpoint.into_iter().chain(log.segments.range(from..)) {
             let mut place = match self.written {
                 Some((first, place)) if first == segment.first() => place,
                 _ => {

@@ -53,6 +53,19 @@ fn reports_survive_a_restart() {
 }
 
 #[test]
+fn newest_acknowledged_report_survives_a_restart() {
+    for acknowledged in [20, 29, 30, 40] {
+        let mut log = log(1..=40);
+        log.acknowledge(acknowledged);
+        // Written as a whole: a file that is appended to has it anyway.
+        let again = restored(&file(&restored(&file(&log)).log)).log;
+        assert_eq!((again.first(), again.dropped()), (acknowledged + 1, 0));
+        let mut cursor = ReplayCursor::from(acknowledged);
+        assert_eq!(read_all(&mut cursor, &again), sequences(acknowledged..=40));
+    }
+}
+
+#[test]
 fn reports_that_are_appended_one_by_one_survive() {
     let (mut log, mut bytes) = (log(1..=1), Vec::new());
     let mut encoder = FileEncoder::new(&id(), &mut bytes);

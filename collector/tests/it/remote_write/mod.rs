@@ -1,5 +1,6 @@
 //! Remote write: a collector, test agents, and a receiver that accounts for every sample.
 
+mod checkpoints;
 mod hostile_logs;
 mod journal;
 mod outages;
