@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use fleetgauge_collector::config::Compression;
 
 use super::help_headings::{BOUNDS, COLLECTORS, SCENARIO};
 use super::scenario_args::ScenarioFleetArgs;
@@ -62,6 +63,10 @@ pub struct ForwardArgs {
     #[arg(long, value_name = "DURATION", help_heading = COLLECTORS)]
     #[arg(value_parser = parse::duration)]
     pub clock_offset: Option<Duration>,
+    /// Compression of requests to the engine
+    #[arg(long, value_name = "COMPRESSION", value_enum, default_value_t)]
+    #[arg(help_heading = COLLECTORS)]
+    pub compression: Compression,
     /// Let agents start with a log of reports of this time, as after an outage
     ///
     /// Then --recovery-timeout is also the maximum time until the engine has these logs.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use fleetgauge_collector::config::Compression;
 use fleetgauge_receiver::{Labels, Receiver, ReceiverSettings, SharedLedger};
 use tempfile::{NamedTempFile, TempDir};
 
@@ -39,14 +40,16 @@ impl Engine {
         if args.in_order_only {
             receiver.faults().in_order_only(400);
         }
-        let (mut url, mut compression) = (receiver.url(), "auto");
+        let (mut url, mut compression) = (receiver.url(), args.compression);
         if let Some(fault) = args.judge_fault.filter(|fault| *fault != JudgeFault::NoDrain) {
             let proxy = judge_fault::start(fault, receiver.address()).await?;
             url = url.replace(&receiver.address().to_string(), &proxy.to_string());
-            compression = "snappy";
+            // The proxy knows no other.
+            compression = Compression::Snappy;
         }
         let (settings, users) = (tempfile::tempdir()?, NamedTempFile::new()?);
         let mut engine = Self { receiver, settings, users };
+        let compression = format!("{compression:?}").to_lowercase();
         let out_of_order = args.out_of_order;
         let text = format!(
             "[[remote_write]]\nname = \"engine\"\nurl = \"{url}\"\n\

@@ -112,6 +112,7 @@ fn settings(args: &ForwardArgs) -> serde_json::Value {
         "fault_time_seconds": args.fault_time.as_secs_f64(),
         "clock_offset_seconds": args.clock_offset.unwrap_or_default().as_secs_f64(),
         "backlog_seconds": args.backlog.unwrap_or_default().as_secs_f64(),
+        "compression": format!("{:?}", args.compression).to_lowercase(),
         "out_of_order": args.out_of_order,
         "in_order_only": args.in_order_only,
     })
