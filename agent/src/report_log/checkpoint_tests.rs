@@ -3,7 +3,7 @@
 use super::tests::{catalogs, fill, nth, read_all, sequences, time_of};
 use super::*;
 
-/// Returns a log of these reports, of which those up to `acknowledged` are acknowledged.
+/// Returns a log of these reports. The collector has acknowledged those up to `acknowledged`.
 fn log(sequences: std::ops::RangeInclusive<u64>, acknowledged: u64) -> ReportLog {
     let mut log = ReportLog::default();
     fill(&mut log, &catalogs(2), sequences);

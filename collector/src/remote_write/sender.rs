@@ -173,8 +173,8 @@ impl Sender {
         }
     }
 
-    /// Encodes a part into the body, without entries that are too old. `only_uncertain`: without
-    /// entries of which it is certain that the engine does not have them.
+    /// Encodes a part into the body, without entries that are too old. `only_uncertain`: only
+    /// those that the engine may have.
     fn encode(&mut self, batch: &Batch, part: &Part, only_uncertain: bool) -> Encoded {
         self.body.clear();
         let mut encoded = Encoded::default();

@@ -38,8 +38,7 @@ pub struct Count {
     pub unknown: u64,
     /// Stale markers.
     pub markers: u64,
-    /// Times of the first and of the last report of which a sample is lost, in milliseconds since
-    /// 1970 UTC.
+    /// Times of the first and the last report that lost a sample, in milliseconds since 1970 UTC.
     pub lost_times: Option<(u64, u64)>,
 }
 

@@ -87,8 +87,8 @@ impl Forwarding {
         });
     }
 
-    /// Waits until the engine has accepted or refused this number of samples, some of which it may
-    /// have refused because it has them.
+    /// Waits until the engine has accepted or refused this number of samples. It may refuse some
+    /// because it has them.
     fn wait_answered(&self, samples: usize) {
         wait_for("answers for all samples", ACCEPT_SECONDS, || {
             let refused = self.metric(
