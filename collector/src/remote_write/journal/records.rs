@@ -173,8 +173,8 @@ impl Records {
         }
     }
 
-    /// Leaves out an agent. An earlier record would be wrong after a kill, for example with the time
-    /// at which the agent had left before it returned.
+    /// Leaves out an agent. An earlier record would be wrong after a kill: it may have the time at
+    /// which the agent had left before it returned.
     fn leave_out(&mut self, id: &AgentId, out: &mut Vec<u8>) {
         self.remove(id, out);
         self.left_out.insert(id.clone());
