@@ -31,6 +31,8 @@ pub(crate) struct ForwardedAgent {
 pub(super) struct Sent {
     /// The last report in order; `None` before the first.
     pub(super) last: Option<Shown>,
+    /// Its sequence number.
+    pub(super) last_sequence: u64,
     /// Live reports that were given before the log of the agent.
     pub(super) ahead: Option<Ahead>,
 }
@@ -46,9 +48,16 @@ pub(super) struct Ahead {
 
 impl Sent {
     /// Whether this report, which engines have accepted, tells which series the destination has:
-    /// nothing is known of them, and the next report that it is given follows this one.
+    /// it is newer than what is known of them, and the next report that it is given follows this
+    /// one.
     pub(super) fn needs(&self, accepted: u64, next: u64) -> bool {
-        self.last.is_none() && accepted.checked_add(1) == Some(next)
+        let is_newer = self.last.is_none() || self.last_sequence < accepted;
+        is_newer && accepted.checked_add(1) == Some(next)
+    }
+
+    /// Records the last report in order.
+    pub(super) fn follow(&mut self, shown: Shown, sequence: u64) {
+        (self.last, self.last_sequence) = (Some(shown), sequence);
     }
 
     /// Returns the time of the newest report, in unix milliseconds.
@@ -61,7 +70,7 @@ impl Sent {
     /// newest report.
     pub(super) fn newest(&mut self) -> Option<&Shown> {
         if let Some(ahead) = self.ahead.take() {
-            self.last = Some(ahead.last);
+            self.follow(ahead.last, ahead.last_sequence);
         }
         self.last.as_ref()
     }

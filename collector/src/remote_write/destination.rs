@@ -1,5 +1,6 @@
 //! A destination: its lanes, and what their senders share.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -65,10 +66,25 @@ impl Destination {
         self.memory.has_room()
     }
 
-    /// Appends an entry of the agent with this hash. Returns `false` if there is no room.
-    pub(super) fn push(&self, hash: u64, entry: &Arc<Entry>, is_reserved: bool) -> bool {
-        let lane = usize::try_from(hash % self.lanes.len().max(1) as u64).unwrap_or(0);
-        self.lanes.get(lane).is_some_and(|lane| lane.push(entry, is_reserved))
+    /// Appends a report of the agent with this hash, behind the stale markers of series that it
+    /// lacks: once the engine has accepted the report, it has the markers. Returns `false` if there
+    /// is no room for both.
+    pub(super) fn push(
+        &self,
+        hash: u64,
+        gone: Option<Entry>,
+        report: &Arc<Entry>,
+        is_reserved: bool,
+    ) -> bool {
+        match gone {
+            None => self.lane(hash).push(slice::from_ref(report), is_reserved),
+            Some(gone) => self.lane(hash).push(&[Arc::new(gone), Arc::clone(report)], is_reserved),
+        }
+    }
+
+    fn lane(&self, hash: u64) -> &Lane {
+        let lane = usize::try_from(hash % self.lanes.len() as u64).unwrap_or(0);
+        &self.lanes[lane]
     }
 
     /// Returns the number of samples of an entry. Rules may drop some of them.
@@ -79,7 +95,7 @@ impl Destination {
     /// Appends stale markers of the agent with this hash.
     pub(super) fn push_markers(&self, hash: u64, markers: Entry) {
         let markers = Arc::new(markers);
-        if !self.push(hash, &markers, true) {
+        if !self.lane(hash).push(slice::from_ref(&markers), true) {
             self.metrics.stale_markers_dropped.inc_by(self.samples_of(&markers) as u64);
         }
     }

@@ -24,9 +24,14 @@ pub(super) struct Given<'a> {
 impl Given<'_> {
     /// Gives a live report. `is_ahead`: its time is too far ahead.
     pub(super) fn live(self, report: &Arc<Entry>, shown: &Shown, sequence: u64, is_ahead: bool) {
-        if !self.is_durable || sequence == *self.next {
+        let next = *self.next;
+        // Reports from `next` on wait until it is known which series the destination has.
+        let is_next = sequence == next && self.needed().is_none();
+        if is_next || !self.is_durable {
             self.in_order(report, shown, sequence, is_ahead, false);
-        } else if sequence > *self.next && self.destination.settings.out_of_order && !is_ahead {
+        } else if sequence < next {
+            self.accepted(shown, sequence, is_ahead);
+        } else if self.destination.settings.out_of_order && !is_ahead {
             self.out_of_order(report, shown, sequence);
         }
     }
@@ -39,16 +44,28 @@ impl Given<'_> {
         sequence: u64,
         is_ahead: bool,
     ) {
-        if self.before == Some(sequence) && self.sent.needs(sequence, *self.next) {
-            if !is_ahead {
-                self.sent.last = Some(shown.clone());
-            }
+        if self.needed() == Some(sequence) {
+            self.reborrow().accepted(shown, sequence, is_ahead);
+            self.join();
             return;
         }
         let Some(missing) = sequence.checked_sub(*self.next) else { return };
         self.destination.reports_missing(missing);
         self.reborrow().in_order(report, shown, sequence, is_ahead, true);
         self.join();
+    }
+
+    /// Returns the sequence number of the report before the log, if it tells which series the
+    /// destination has.
+    fn needed(&self) -> Option<u64> {
+        self.before.filter(|before| self.sent.needs(*before, *self.next))
+    }
+
+    /// Learns the destination's series from the report before the log, if this is it.
+    fn accepted(self, shown: &Shown, sequence: u64, is_ahead: bool) {
+        if self.needed() == Some(sequence) && !is_ahead {
+            self.sent.follow(shown.clone(), sequence);
+        }
     }
 
     fn reborrow(&mut self) -> Given<'_> {
@@ -69,16 +86,15 @@ impl Given<'_> {
         let metrics = &destination.metrics;
         let samples = destination.samples_of(report);
         let is_newer = sent.last.as_ref().is_none_or(|last| shown.unix_ms > last.unix_ms);
+        let gone = sent.last.as_ref().filter(|_| is_newer);
+        let gone = gone.and_then(|last| last.markers_before(shown));
         if is_ahead || (!is_newer && !destination.settings.out_of_order) {
             metrics.samples_in.inc_by(samples as u64);
             metrics.dropped(DropReason::BadTime, samples);
-        } else if destination.push(hash, report, is_replay) {
+        } else if destination.push(hash, gone, report, is_replay) {
             metrics.samples_in.inc_by(samples as u64);
             if is_newer {
-                if let Some(gone) = sent.last.as_ref().and_then(|last| last.markers_before(shown)) {
-                    destination.push_markers(hash, gone);
-                }
-                sent.last = Some(shown.clone());
+                sent.follow(shown.clone(), sequence);
             }
         } else if is_durable && !is_replay {
             // It stays in the agent's log.
@@ -106,7 +122,7 @@ impl Given<'_> {
             },
             unix_ms: report.unix_ms,
         });
-        if !destination.push(hash, &report, false) {
+        if !destination.push(hash, None, &report, false) {
             return;
         }
         destination.metrics.samples_in.inc_by(destination.samples_of(&report) as u64);
@@ -138,6 +154,6 @@ impl Given<'_> {
             destination.push_markers(hash, gone);
         }
         *next = (*next).max(ahead.last_sequence.saturating_add(1));
-        sent.last = Some(ahead.last);
+        sent.follow(ahead.last, ahead.last_sequence);
     }
 }

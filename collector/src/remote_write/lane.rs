@@ -34,10 +34,10 @@ impl QueueMemory {
         Self { max, used: AtomicUsize::new(0) }
     }
 
-    /// Takes memory for an entry. Returns whether there was enough.
-    fn take(&self, entry: &Entry, is_reserved: bool) -> bool {
+    /// Takes memory for all entries. Returns whether there was enough.
+    fn take(&self, entries: &[Arc<Entry>], is_reserved: bool) -> bool {
         let max = if is_reserved { RESERVED_FACTOR * self.max } else { self.max };
-        let bytes = entry.bytes();
+        let bytes: usize = entries.iter().map(|entry| entry.bytes()).sum();
         let add = |used: usize| used.checked_add(bytes).filter(|used| *used <= max);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
@@ -111,18 +111,22 @@ impl Lane {
         Self { memory: Arc::clone(memory), queue, changed, limits }
     }
 
-    /// Appends an entry. Returns `false` if the destination's queues have no room for it.
-    /// `is_reserved` is whether it may take the memory beyond that of live reports.
-    pub(super) fn push(&self, entry: &Arc<Entry>, is_reserved: bool) -> bool {
-        if !self.memory.take(entry, is_reserved) {
+    /// Appends entries. Returns `false` if the destination's queues have no room for all of them.
+    /// `is_reserved` is whether they may take the memory beyond that of live reports.
+    pub(super) fn push(&self, entries: &[Arc<Entry>], is_reserved: bool) -> bool {
+        if !self.memory.take(entries, is_reserved) {
             return false;
         }
         let mut queue = self.queue.lock();
-        queue.entries.push_back((Instant::now(), Arc::clone(entry)));
-        queue.series += entry.present().len();
-        queue.ends += usize::from(entry.is_end());
         // The first entry starts the delay.
-        let wakes = queue.entries.len() == 1 || queue.is_due(&self.limits);
+        let was_empty = queue.entries.is_empty();
+        let now = Instant::now();
+        for entry in entries {
+            queue.entries.push_back((now, Arc::clone(entry)));
+            queue.series += entry.present().len();
+            queue.ends += usize::from(entry.is_end());
+        }
+        let wakes = was_empty || queue.is_due(&self.limits);
         drop(queue);
         if wakes {
             self.changed.notify_one();
@@ -240,7 +244,7 @@ mod tests {
     async fn reports_of_an_agent_follow_each_other_in_a_batch() {
         let lane = lane(4);
         for (agent, unix_ms) in [("b", 1), ("a", 1), ("b", 2), ("a", 3), ("a", 4)] {
-            assert!(lane.push(&entry(agent, unix_ms, false), false));
+            assert!(lane.push(&[entry(agent, unix_ms, false)], false));
         }
         let batch = next(&lane).await;
         let expected = [("a", 1), ("a", 3), ("b", 1), ("b", 2)];
@@ -253,7 +257,7 @@ mod tests {
         let lane = lane(100);
         for (agent, is_end) in [("a", false), ("b", false), ("a", true), ("c", true), ("b", false)]
         {
-            assert!(lane.push(&entry(agent, 1, is_end), true));
+            assert!(lane.push(&[entry(agent, 1, is_end)], true));
         }
         for expected in [["a", "b"].as_slice(), &["a", "c"], &["b"]] {
             let batch = next(&lane).await;

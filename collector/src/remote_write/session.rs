@@ -69,11 +69,11 @@ impl ForwardedSession {
         Self { agent, acks, has_log: log.is_some(), before, next, live: first }
     }
 
-    /// Returns the reports that are missing: the sequence number to begin with, and how many there
-    /// are; `None` if none is missing.
+    /// Returns the reports that are missing: the sequence number to begin with, and how many to ask
+    /// for, at least one; `None` if none is missing.
     ///
     /// If a destination's series are not known, the first number is that of the report before the
-    /// agent's log. It does not count as missing: the agent need not have it.
+    /// agent's log, even if no other is missing. The agent need not have it.
     pub(crate) fn missing(&self, forwarder: &Forwarder) -> Option<(u64, u64)> {
         let sent = self.agent.sent.lock();
         let missing = self.durable(forwarder).filter_map(|(index, _)| {
@@ -82,11 +82,12 @@ impl ForwardedSession {
             let ahead = sent.ahead.as_ref();
             let ahead = ahead.filter(|ahead| ahead.last_sequence == self.live);
             let end = ahead.map_or(self.live.saturating_add(1), |ahead| ahead.first_sequence);
-            (next < end).then_some((before.unwrap_or(next), next, end))
+            let is_missing = next < end || before.is_some();
+            is_missing.then_some((before.unwrap_or(next), next, end.max(next)))
         });
         let (first, next, end) = missing
             .reduce(|one, other| (one.0.min(other.0), one.1.min(other.1), one.2.max(other.2)))?;
-        Some((first, end - next))
+        Some((first, (end - next).max(1)))
     }
 
     /// Gives up what is missing, because the agent does not send it: forwarding continues with the

@@ -28,6 +28,23 @@ fn series_of_an_agent_that_disconnects_end_right_after_their_last_sample() {
     engine.expect_no_violations();
 }
 
+/// A collector that is killed after the engine has accepted a report cannot send markers for what
+/// the report lacks, and nothing sends them later.
+#[test]
+fn engine_has_the_markers_before_the_report_that_lacks_the_series() {
+    let engine = Engine::start();
+    let collector = engine.collector("agent_up = false\nmax_samples = 1");
+    let mut agent = Agent::open(collector.agents, &identity("a"), &gauges(&["x", "y"]));
+    let start = start_ms();
+    report(&mut agent, start, &[1.0, 2.0]);
+    report(&mut agent, start + 10, &[3.0, ABSENT]);
+    engine.until(|ledger| ledger.samples_total() == 2 + 1 + 1);
+    let ledger = engine.receiver.ledger();
+    let (x, y) = (series("x", "a"), series("y", "a"));
+    let marked = ledger.find(&y).unwrap().marker_arrival().unwrap();
+    assert!(marked < ledger.find(&x).unwrap().last_arrival());
+}
+
 /// An engine that has newer samples from another collector refuses the markers, not samples.
 #[test]
 fn markers_of_agents_that_have_left_are_in_requests_of_their_own() {
