@@ -157,10 +157,11 @@ impl ForwardArgs {
     }
 
     /// Maximum time between two samples of an agent: half of the interval is for late timers, and
-    /// with a report that is missing it would be two.
+    /// with a report that is missing it would be two. An agent that moves follows another clock.
     #[must_use]
     pub fn max_gap(&self) -> Duration {
-        self.fleet.interval().mul_f64(1.5) + self.fleet.tolerance
+        let clocks = self.clock_offset.unwrap_or_default();
+        self.fleet.interval().mul_f64(1.5) + clocks + self.fleet.tolerance
     }
 
     /// The troubles that happen one after the other.

@@ -6,10 +6,9 @@
 //! samples   v        v m                v        v m
 //! ```
 //!
-//! A marker `m` is 1 ms after the last sample before the gap. When a session ends, or a collector
-//! takes over, there may be another one; when a collector was killed, one may be missing. So the
-//! number of both is limited by the number of sessions that have ended. An agent that a collector
-//! has asked to leave continues its series elsewhere, and must not be marked.
+//! A marker `m` is 1 ms after the last sample before the gap. When a session ends, there may be
+//! another one, so the number of sessions that have ended limits their number. An agent that a
+//! collector has asked to leave continues its series elsewhere, and must not be marked.
 
 use fleetgauge_proto::report::is_absent;
 use fleetgauge_receiver::{HashedSample, Sample};
@@ -180,8 +179,8 @@ impl<V: Fn(u64) -> f64> SeriesCheck<'_, V> {
     /// whether it has a marker.
     fn end(self, newest: Option<(u64, bool)>) -> JudgedSeries {
         let has_left = self.account.left_unix_us.is_some();
-        let excused = self.account.ends.saturating_sub(u64::from(has_left));
-        let excused_markers = excused.saturating_sub(self.account.drained);
+        let ends = self.account.ends.saturating_sub(u64::from(has_left));
+        let excused_markers = ends.saturating_sub(self.account.drained);
         let reports = self.account.times.len() as u64;
         let is_marked_last = newest == Some((reports, true));
         let goes_on = !is_absent((self.value)(reports + 1));
@@ -190,7 +189,6 @@ impl<V: Fn(u64) -> f64> SeriesCheck<'_, V> {
             |(sequence, is_marked): (u64, bool)| !is_marked && sequence >= self.account.required;
         let deviations = SeriesDeviations {
             early_markers: self.found.early_markers.saturating_sub(excused_markers),
-            missing_markers: self.found.missing_markers.saturating_sub(excused),
             is_unmarked: has_left && newest.is_some_and(is_open),
             is_marked: !has_left && is_marked_last && goes_on && excused_markers == 0,
             ..self.found

@@ -117,6 +117,18 @@ fn forward_has_the_logs_of_all_agents_after_an_outage() {
     }
 }
 
+#[test]
+fn forward_compresses_as_it_is_told() {
+    let bytes = thread::scope(|scope| {
+        let runs = ["snappy", "zstd"].map(|name| {
+            let args = ["--profile", "node", "--compression", name];
+            scope.spawn(move || passes(&[&SMALL[..], &args].concat()))
+        });
+        runs.map(|run| run.join().unwrap()["bytes_per_sample"].as_f64().unwrap())
+    });
+    assert!(bytes[1] < 0.8 * bytes[0], "snappy and zstd: {bytes:?} bytes per sample");
+}
+
 /// What a busy machine may cause besides, because the test does not wait for it.
 const LATE: [&str; 2] = ["marked_late", "not_acknowledged"];
 

@@ -22,6 +22,7 @@ mod verdict;
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -102,7 +103,8 @@ pub async fn forward(args: &ForwardArgs) -> anyhow::Result<Results> {
 }
 
 fn settings(args: &ForwardArgs) -> serde_json::Value {
-    let faults: Vec<_> = args.faults.iter().map(|fault| format!("{fault:?}")).collect();
+    let faults = args.faults.iter().filter_map(ValueEnum::to_possible_value);
+    let faults: Vec<_> = faults.map(|fault| fault.get_name().to_owned()).collect();
     json!({
         "agents": args.fleet.agents,
         "collectors": args.collectors,
