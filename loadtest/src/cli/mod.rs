@@ -66,6 +66,8 @@ pub enum Command {
     Scenario(Scenario),
     /// Run a collector, the agent of this host and a simulated fleet until Ctrl-C
     ///
+    /// A day of the fleet takes four minutes. Its troubles are printed as they happen.
+    ///
     /// Example: fleetgauge-loadtest demo --agents 1000
     Demo(DemoArgs),
     /// Run a collector: print its addresses, stop when standard input ends
@@ -223,6 +225,9 @@ pub struct DemoArgs {
     /// Simulate N agents
     #[arg(long, value_name = "N", default_value = "100", value_parser = parse::agents)]
     pub agents: u32,
+    /// Series of each simulated host
+    #[arg(long, value_name = "PROFILE", value_enum, default_value_t, conflicts_with = "classic")]
+    pub profile: DemoProfile,
     /// Use the metric names and the client_no label of the Python server that fleetgauge replaces
     #[arg(long)]
     pub classic: bool,
@@ -237,6 +242,16 @@ pub struct DemoArgs {
     /// Also run ENGINE, which must be installed, and forward all samples to it
     #[arg(long, value_name = "ENGINE", value_enum)]
     pub engine: Option<DemoEngine>,
+}
+
+/// The series of a simulated host of the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum DemoProfile {
+    /// Six gauges
+    #[default]
+    Basic,
+    /// Those of this host, on Linux hundreds, with other values
+    Node,
 }
 
 /// Engines that the demo can run.

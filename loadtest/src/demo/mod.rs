@@ -1,9 +1,20 @@
 //! The demo: runs a collector, the agent of this host and a simulated fleet until Ctrl-C.
+//!
+//! `roster` has the simulated hosts, the `story` what happens to them. The `narrator`
+//! breaks and restores connections accordingly; the values of a `sim_host` follow from hour and
+//! story. A `clock` lets a day pass in minutes.
 
+mod clock;
 mod console;
+mod fleet;
 mod history;
 mod host_agent;
-mod random_walk;
+mod narrator;
+mod node_template;
+mod roster;
+mod sim_host;
+mod story;
+mod welcome;
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -18,19 +29,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::agent_range::AgentRange;
 use crate::child_main::DEMO_INTERVAL;
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, DemoProfile};
 use crate::engine::{Engine, Handle};
-use crate::host_profile::HostModel;
+use crate::host_profile::{HostModel, HostProfile};
 use crate::plan::{CollectorEndpoint, ForwardNeeds, LATE, Plan, TargetCollectors};
 use crate::preflight;
 use crate::worker_protocol::{BackoffPolicy, Command, Event, WorkerConfig};
+use clock::Clock;
 use console::print;
+use fleet::{DemoFleet, Series};
 use history::History;
-use host_agent::{HostAgent, RESTART_DELAY};
-use random_walk::RandomWalkFleet;
+use host_agent::HostAgent;
+use node_template::NodeTemplate;
+use roster::Roster;
 
-/// Share of the fleet that disconnects per second. Each agent returns within three seconds.
-const CHURN: f64 = 0.005;
 /// Agents to connect per second: slow enough to watch.
 const RAMP: f64 = 200.0;
 
@@ -65,14 +77,18 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         let _ = stopped.await;
     }));
     let bar = ProgressBar::new_spinner();
-    let (fleet, mut events) = simulate(args, agents, http)?;
+    let (clock, roster) = (Clock::start(), Roster { count: args.agents });
+    let model = DemoFleet::new(series(args).await, clock, roster, fastrand::u64(..));
+    let (fleet, mut events) = simulate(args, model, agents, http)?;
     fleet.send(Command::Ramp { per_second: RAMP });
-    fleet.send(Command::Churn { share_per_second: CHURN });
     tokio::select! {
         shown = async {
             let agent = HostAgent::start(agents, args.classic, &bar)?;
-            print(&bar, &format!("{notes}{}", welcome(args, http, history.as_ref(), &agent)));
-            tokio::join!(agent.keep_running(), show_status(&bar, &mut events));
+            let welcome = welcome::text(args, http, history.as_ref(), &agent);
+            print(&bar, &format!("{notes}{welcome}"));
+            let status = show_status(&bar, clock, roster, &mut events);
+            let story = narrator::narrate(clock, roster, &fleet, &bar);
+            tokio::join!(agent.keep_running(), status, story);
             anyhow::Ok(())
         } => shown?,
         pressed = tokio::signal::ctrl_c() => pressed?,
@@ -90,6 +106,10 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 fn plan(args: &DemoArgs) -> Plan {
+    let profile = match args.profile {
+        DemoProfile::Basic => HostProfile::Basic,
+        DemoProfile::Node => HostProfile::Node,
+    };
     let endpoint = CollectorEndpoint { agents: args.listen, http: args.http, pid: None };
     Plan {
         // Twice the agents, because this process has both ends of every connection.
@@ -97,8 +117,8 @@ fn plan(args: &DemoArgs) -> Plan {
         target: TargetCollectors::Running(vec![endpoint]),
         interval: DEMO_INTERVAL,
         backoff: BackoffPolicy::Quick,
-        labels: 0,
-        hosts: HostModel::default(),
+        labels: 2,
+        hosts: HostModel { profile, ..HostModel::default() },
         row_churn: 0.0,
         flags: Vec::new(),
         late: LATE,
@@ -121,44 +141,19 @@ fn listen(mut config: Config, notes: &mut String) -> anyhow::Result<(Config, Lis
     Ok((config, listeners))
 }
 
-fn welcome(
-    args: &DemoArgs,
-    http: SocketAddr,
-    history: Option<&History>,
-    agent: &HostAgent<'_>,
-) -> String {
-    let page = format!("http://{http}/metrics");
-    let cpu = if args.classic { "cpu" } else { "host_cpu_usage_ratio" };
-    let (host, count) = (&agent.id, args.agents);
-    let pid = agent.pid().map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-    let delay = RESTART_DELAY.as_secs();
-    let node = match args.classic {
-        true => String::new(),
-        false => {
-            format!("         {page}/agents/{host}     what node_exporter shows of this host\n")
-        }
-    };
-    let history = history.map_or_else(String::new, |history| {
-        format!("         {}     history\n", history.graph(cpu))
-    });
-    format!(
-        "
-  This host ({host}) and {count} simulated hosts report to a collector.
-
-  open   {page}          all series
-         {page}/agents   series of the agents
-         {page}/self     the collector's own metrics
-{node}{history}  try    curl -s {page} | grep '^{cpu}{{'
-  kill   kill -9 {pid}
-         curl -s {page} | grep -c '\"{host}\"'      gone at the next scrape; back after {delay} s
-  stop   Ctrl-C
-"
-    )
+/// Returns the series of the simulated hosts.
+async fn series(args: &DemoArgs) -> Series {
+    match args.profile {
+        DemoProfile::Node => Series::Node(NodeTemplate::read().await),
+        DemoProfile::Basic if args.classic => Series::Gauges(MetricSet::Classic),
+        DemoProfile::Basic => Series::Gauges(MetricSet::Basic),
+    }
 }
 
 /// Starts the simulated fleet on its own thread. Its events go to the receiver.
 fn simulate(
     args: &DemoArgs,
+    model: DemoFleet,
     collector: SocketAddr,
     http: SocketAddr,
 ) -> anyhow::Result<(Handle, mpsc::UnboundedReceiver<Event>)> {
@@ -184,22 +179,27 @@ fn simulate(
         backlog_reports: 0,
         backoff: BackoffPolicy::Quick,
     };
-    let set = if args.classic { MetricSet::Classic } else { MetricSet::Basic };
     let (sender, events) = mpsc::unbounded_channel();
-    let fleet = RandomWalkFleet::new(set, &config)?;
-    let (engine, handle) = Engine::new(config, fleet, move |event| drop(sender.send(event)))?;
+    let (engine, handle) = Engine::new(config, model, move |event| drop(sender.send(event)))?;
     std::thread::Builder::new().name("fleet".to_owned()).spawn(move || engine.run())?;
     Ok((handle, events))
 }
 
-async fn show_status(bar: &ProgressBar, events: &mut mpsc::UnboundedReceiver<Event>) {
+async fn show_status(
+    bar: &ProgressBar,
+    clock: Clock,
+    roster: Roster,
+    events: &mut mpsc::UnboundedReceiver<Event>,
+) {
     let mut reports = 0;
     while let Some(event) = events.recv().await {
         if let Event::Sample(sample) = event {
             reports += sample.counts.reports;
-            let present = sample.present;
             bar.set_message(format!(
-                "{present} simulated agents connected, {reports} reports so far"
+                "{}  {} of {} simulated agents connected, {reports} reports so far",
+                clock.now(),
+                sample.present,
+                roster.count
             ));
             bar.tick();
         }

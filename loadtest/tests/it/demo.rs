@@ -22,10 +22,32 @@ fn demo_shows_real_and_simulated_hosts_until_ctrl_c() {
             let count = |name| page.lines().filter(|line| line.starts_with(name)).count();
             count(name) == 7 && (!expects_node || count("node_uname_info{") == 1)
         });
-        assert!(page.contains("agent=\"web-01.demo\""), "{page}");
+        let labels = "role=\"web\",site=\"frankfurt\"";
+        assert!(
+            page.lines().any(|line| line.contains("=\"web-01.demo\"") && line.contains(labels))
+        );
         demo.interrupt();
         assert_eq!(demo.0.wait().unwrap().code(), Some(0));
     }
+}
+
+/// Simulated hosts have the series of this host, with names and values of their own.
+#[cfg(target_os = "linux")]
+#[test]
+fn demo_with_profile_node_shows_hosts_like_this_one() {
+    let mut demo = Demo::start(&["--profile", "node"]);
+    let printed = BufReader::new(demo.0.stdout.take().unwrap());
+    let http = printed.lines().find_map(|line| http_address(&line.unwrap())).unwrap();
+    let page = wait_for_page(http, |page| {
+        page.lines().filter(|line| line.starts_with("node_uname_info{")).count() == 7
+    });
+    for name in ["web-01.demo", "db-01.demo"] {
+        let series = page.lines().filter(|line| line.contains(&format!("agent=\"{name}\"")));
+        assert!(series.count() > 200, "{page}");
+        assert!(page.contains(&format!("nodename=\"{name}\"")), "{page}");
+    }
+    demo.interrupt();
+    assert_eq!(demo.0.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]
