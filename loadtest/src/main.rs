@@ -47,14 +47,16 @@ fn main() -> ExitCode {
 async fn serve(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(RunArgs { fleet }) => {
-            return judged(fleet.check(), &fleet.output, run::run("run", &fleet, 0.0)).await;
+            let test = run::run("run", &fleet, 0.0);
+            return judged("run", fleet.check(), &fleet.output, test).await;
         }
         Command::Churn(ChurnArgs { fleet, churn }) => {
-            return judged(fleet.check(), &fleet.output, run::run("churn", &fleet, churn)).await;
+            let test = run::run("churn", &fleet, churn);
+            return judged("churn", fleet.check(), &fleet.output, test).await;
         }
         Command::Scenario(scenario) => {
             let test = scenarios::run(&scenario);
-            return judged(scenario.check(), scenario.output(), test).await;
+            return judged(scenario.name(), scenario.check(), scenario.output(), test).await;
         }
         Command::Demo(args) => demo::demo(&args).await?,
         Command::Collector(args) => child_main::collector(*args).await?,
@@ -68,26 +70,29 @@ async fn serve(command: Command) -> anyhow::Result<ExitCode> {
 /// Runs a test if its flags are valid, and writes its results. Returns success as the exit code
 /// only if the test passed.
 async fn judged(
+    name: &str,
     valid: Result<(), String>,
     output: &OutputArgs,
     test: impl Future<Output = anyhow::Result<Results>>,
 ) -> anyhow::Result<ExitCode> {
-    let files =
-        valid.and_then(|()| OutputFiles::create(output).map_err(|error| format!("{error:#}")));
-    let files = match files {
+    let create = || OutputFiles::create(output, name).map_err(|error| format!("{error:#}"));
+    let mut files = match valid.and_then(|()| create()) {
         Ok(files) => files,
         Err(error) => {
             let _ = writeln!(io::stderr(), "fleetgauge-loadtest: {error}");
             return Ok(ExitCode::from(EXIT_BAD_FLAG));
         }
     };
-    let results = tokio::select! {
+    let mut results = tokio::select! {
         results = test => results?,
         _ = tokio::signal::ctrl_c() => {
             let _ = writeln!(io::stderr(), "fleetgauge-loadtest: stopped by Ctrl-C; no verdict");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
     };
+    if let Some(baseline) = files.baseline.take() {
+        results.compare(baseline);
+    }
     let _ = writeln!(io::stdout(), "{results}");
     let passed = results.verdict.passed;
     files.write(&results)?;

@@ -61,6 +61,20 @@ pub enum Scenario {
 }
 
 impl Scenario {
+    /// Returns the name of the command, which is that of the scenario in its results.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Storm(_) => "storm",
+            Self::Deaths(_) => "deaths",
+            Self::Clones(_) => "clones",
+            Self::Scrape(_) => "scrape",
+            Self::Soak(_) => "soak",
+            Self::Hostile(_) => "hostile",
+            Self::Forward(_) => "forward",
+        }
+    }
+
     /// Checks settings that depend on each other.
     ///
     /// # Errors

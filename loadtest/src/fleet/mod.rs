@@ -307,7 +307,8 @@ impl Fleet {
 
     fn show_progress(&self) {
         if let Some(progress) = &self.progress {
-            progress.show(self.reporting(), self.present(), &self.total);
+            let last = self.timeline.timeline.seconds.last();
+            progress.show(self.reporting(), self.present(), &self.total, last);
         }
     }
 

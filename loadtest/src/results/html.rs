@@ -5,16 +5,19 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::Results;
 use super::glossary::{TERMS, about};
 use super::plot::{COLOURS, Line, Plot, Scale};
 use super::tables::{Table, cell, phases, quantity, tables, words};
 use super::text::counts;
 use super::timeline::{Second, Timeline};
+use super::{Results, comparison, summary};
 use crate::judge::verdict::Verdict;
 
 /// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
+/// End of the year 9999, in seconds since 1970. Later dates cannot be formatted; a baseline can have
+/// any.
+const LAST_DATE: u64 = 253_402_300_799;
 
 /// Renders results as an HTML page.
 ///
@@ -34,11 +37,13 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
          <p class=\"about\">{}</p>\n",
         about(scenario)
     )?;
+    write_summary(&mut page, results)?;
     write_head(&mut page, results)?;
     write_verdict(&mut page, verdict)?;
     page.push_str("</header>\n<main>\n<h2>Timeline</h2>\n");
     write_events(&mut page, &results.timeline)?;
     write_plots(&mut page, &results.timeline)?;
+    write_comparison(&mut page, results)?;
     page.push_str(
         "<h2>Figures</h2>\n\
          <p>Numbers without a unit are counts. The terms are explained below.</p>\n\
@@ -57,9 +62,46 @@ pub fn page(results: &Results) -> anyhow::Result<String> {
     Ok(page)
 }
 
+/// Writes the summary in words, and the figures that matter in large type.
+fn write_summary(page: &mut String, results: &Results) -> anyhow::Result<()> {
+    let sentences = summary::sentences(results).join(" ");
+    writeln!(page, "<p class=\"summary\">{}</p>\n<ul class=\"key\">", escaped(&sentences))?;
+    for figure in summary::key_figures(results) {
+        writeln!(
+            page,
+            "<li><span>{}</span><b>{}</b><small>{}</small></li>",
+            escaped(figure.name),
+            unbroken(&escaped(&figure.value)),
+            escaped(&figure.compared)
+        )?;
+    }
+    page.push_str("</ul>\n");
+    Ok(())
+}
+
+/// Writes each figure beside that of the baseline, if there is one.
+fn write_comparison(page: &mut String, results: &Results) -> anyhow::Result<()> {
+    let Some(comparison) = &results.comparison else { return Ok(()) };
+    writeln!(page, "<h2>Compared with {}</h2>", escaped(&comparison.baseline))?;
+    if !comparison.caveats.is_empty() {
+        let caveats = comparison.caveats.iter().map(|it| format!("<li>{}</li>\n", escaped(it)));
+        let caveats: String = caveats.collect();
+        writeln!(page, "<ul class=\"skipped\">\n{caveats}</ul>")?;
+    }
+    page.push_str("<section class=\"tables\">\n");
+    for table in comparison::tables(results) {
+        write_table(page, &table)?;
+    }
+    page.push_str("</section>\n");
+    Ok(())
+}
+
 /// Writes the legend of the event numbers in the plots.
 fn write_events(page: &mut String, timeline: &Timeline) -> anyhow::Result<()> {
-    page.push_str("<p>The numbers at the top of each plot mark these events:</p>\n<ol>\n");
+    page.push_str(
+        "<p>Point at a plot to see its values. The numbers at the top of each plot mark these \
+         events:</p>\n<ol>\n",
+    );
     for event in &timeline.events {
         let at = quantity((event.at_seconds * 10.0).round() / 10.0, "s");
         writeln!(page, "<li>{} <span>{at}</span></li>", escaped(&event.what))?;
@@ -238,6 +280,6 @@ fn escaped(text: &str) -> String {
 }
 
 /// Formats seconds since 1970 as a date and time in UTC.
-fn date(unix: u64) -> String {
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix))
+pub(super) fn date(unix: u64) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix.min(LAST_DATE)))
 }

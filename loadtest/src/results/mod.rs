@@ -1,10 +1,13 @@
 //! Results of a test: JSON, text and an HTML page, with the same structure for every test.
 
+pub mod comparison;
 mod glossary;
+mod hover;
 pub mod html;
 pub mod output;
 mod plot;
 pub mod quantiles;
+mod summary;
 mod tables;
 mod text;
 pub mod timeline;
@@ -15,6 +18,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::judge::verdict::Verdict;
+use comparison::{Baseline, Comparison};
+pub(crate) use tables::quantity;
 use timeline::Timeline;
 
 /// The results of a test.
@@ -41,6 +46,16 @@ pub struct Results {
     pub figures: Value,
     /// Phases, counts per second, scrapes and events of the test.
     pub timeline: Timeline,
+    /// Comparison with an earlier test, for text and HTML page; the JSON is without.
+    #[serde(skip)]
+    comparison: Option<Comparison>,
+}
+
+impl Results {
+    /// Compares the test with an earlier one.
+    pub fn compare(&mut self, baseline: Baseline) {
+        self.comparison = Some(baseline.compare(self));
+    }
 }
 
 /// The machine that a test ran on.
@@ -127,6 +142,7 @@ impl ResultsBuilder {
             verdict,
             figures: serde_json::to_value(figures)?,
             timeline,
+            comparison: None,
         })
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use super::comparison::Baseline;
 use super::{Results, html};
 
 /// Output files, in addition to standard output.
@@ -18,21 +19,29 @@ pub struct OutputArgs {
     /// Write the results to FILE as an HTML page with plots
     #[arg(long, value_name = "FILE.html", help_heading = "Output")]
     pub html: Option<PathBuf>,
+    /// Compare the results with FILE, which --report wrote in an earlier test of this command
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
+    pub baseline: Option<PathBuf>,
 }
 
-/// Output files, opened before the test: an invalid path must not lose the results of a long run.
+/// Output files and the baseline, opened before the test: an invalid path must not lose the results
+/// of a long run.
 #[derive(Debug)]
 pub struct OutputFiles {
+    /// The test to compare with.
+    pub baseline: Option<Baseline>,
     json: Option<File>,
     html: Option<File>,
 }
 
 impl OutputFiles {
-    /// Creates the files.
+    /// Reads the baseline of this scenario, then creates the files, which may replace it.
     ///
     /// # Errors
-    /// If a file cannot be created. The error names the flag.
-    pub fn create(output: &OutputArgs) -> anyhow::Result<Self> {
+    /// If a file cannot be created or the baseline cannot be compared. The error names the flag.
+    pub fn create(output: &OutputArgs, scenario: &str) -> anyhow::Result<Self> {
+        let baseline = output.baseline.as_deref();
+        let baseline = baseline.map(|path| Baseline::read(path, scenario)).transpose()?;
         let create = |flag: &str, path: &Option<PathBuf>| {
             let open = |path: &Path| {
                 File::create(path)
@@ -41,6 +50,7 @@ impl OutputFiles {
             path.as_deref().map(open).transpose()
         };
         Ok(Self {
+            baseline,
             json: create("--report", &output.report)?,
             html: create("--html", &output.html)?,
         })

@@ -10,6 +10,7 @@ use plotters::series::LineSeries;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, IntoFont, IntoTextStyle, RGBColor, ShapeStyle};
 
+use super::hover::{self, PlotArea};
 use super::tables::quantity;
 use super::timeline::TimelineEvent;
 
@@ -120,7 +121,7 @@ impl Plot<'_> {
     /// Draws the plot, without title and legend.
     pub(super) fn svg(&self) -> Result<String, Box<dyn Error + '_>> {
         let mut svg = String::new();
-        {
+        let plot_area = {
             let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
             let places = self.lines.iter().flat_map(|line| &line.points);
             let (low, high) = self.scale.axis(places.map(|(_, value)| self.scale.place(*value)));
@@ -169,7 +170,10 @@ impl Plot<'_> {
                 }
             }
             area.present()?;
-        }
+            let (x, y) = chart.plotting_area().get_pixel_range();
+            PlotArea { x, y }
+        };
+        hover::add(&mut svg, self, &plot_area);
         Ok(svg)
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn phases(results: &Results) -> Table {
 }
 
 /// Converts a list of objects to an object whose keys are the positions in the list, from 1.
-fn numbered(value: &Value) -> Value {
+pub(super) fn numbered(value: &Value) -> Value {
     match value {
         Value::Array(items) if items.iter().any(Value::is_object) => {
             let items = items.iter().zip(1..);
@@ -79,7 +79,8 @@ fn numbered(value: &Value) -> Value {
     }
 }
 
-fn under(title: &str, name: &str) -> String {
+/// Returns the title of a table within another.
+pub(super) fn under(title: &str, name: &str) -> String {
     if title.is_empty() { words(name) } else { format!("{title}: {}", words(name)) }
 }
 
@@ -151,7 +152,7 @@ pub(super) fn cell(name: &str, value: &Value) -> String {
 }
 
 /// Formats a number with its unit.
-pub(super) fn quantity(value: f64, unit: &str) -> String {
+pub(crate) fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "bytes" if value >= 1024.0 * 1024.0 => {
             format!("{} MiB", number(value / 1024.0 / 1024.0))

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Results;
-use super::tables::{Table, phases, tables, words};
+use super::tables::{Table, phases, quantity, tables, words};
+use super::{Results, comparison, summary};
 use crate::judge::verdict::Verdict;
 
 /// Width of the name column, in characters.
@@ -24,6 +24,20 @@ fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if table.columns.is_empty() { write_list(&table, f)? } else { write_rows(&table, f)? }
     }
     write_list(&phases(results), f)?;
+    if let Some(comparison) = &results.comparison {
+        writeln!(f, "\ncompared with {}", comparison.baseline)?;
+        for caveat in &comparison.caveats {
+            writeln!(f, "  note: {caveat}")?;
+        }
+        for table in comparison::tables(results) {
+            write_rows(&table, f)?;
+        }
+    }
+    writeln!(f)?;
+    for sentence in summary::sentences(results) {
+        writeln!(f, "{sentence}")?;
+    }
+    writeln!(f)?;
     write_verdict(&results.verdict, f)
 }
 
@@ -52,8 +66,11 @@ fn write_rows(table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             *width = cell.chars().count().max(*width);
         }
     }
+    let names = table.rows.iter().map(|(name, _)| name.chars().count() + 2);
+    let name_width = names.chain([NAME_WIDTH, table.title.chars().count()]).max();
+    let name_width = name_width.unwrap_or(NAME_WIDTH);
     let mut line = |name: &str, cells: &[String]| {
-        write!(f, "{name:NAME_WIDTH$}")?;
+        write!(f, "{name:name_width$}")?;
         for (cell, width) in cells.iter().zip(&widths) {
             write!(f, "  {cell:>width$}")?;
         }
@@ -97,6 +114,8 @@ pub(super) fn counts(counts: &std::collections::BTreeMap<String, u64>) -> String
     if counts.is_empty() {
         return "nothing checked".to_owned();
     }
-    let counts = counts.iter().map(|(cause, count)| format!("{count} {}", words(cause)));
+    let counts = counts
+        .iter()
+        .map(|(cause, count)| format!("{} {}", quantity(*count as f64, ""), words(cause)));
     counts.collect::<Vec<_>>().join(", ")
 }
