@@ -95,6 +95,14 @@ fn files_that_are_no_report_are_refused() {
 }
 
 #[test]
+fn endless_baseline_is_refused_at_the_limit() {
+    let endless = tempfile::NamedTempFile::new().unwrap();
+    endless.as_file().set_len(MAX_BASELINE_BYTES * 1_000).unwrap();
+    let error = Baseline::read(endless.path(), "run").unwrap_err().to_string();
+    assert!(error.contains("is larger than 64 MiB"), "{error}");
+}
+
+#[test]
 fn markup_in_a_baseline_is_escaped() {
     let mut now = results(json!({}));
     let earlier = json!({

@@ -16,31 +16,35 @@ pub(super) struct PlotArea {
     pub(super) y: Range<i32>,
 }
 
+/// A part of the time axis, and what its tooltip shows.
+#[derive(Debug)]
+struct Slot {
+    /// First and last time of its points, in seconds.
+    times: (f64, f64),
+    /// The highest value of each line.
+    values: Vec<Option<f64>>,
+}
+
 /// Adds areas with tooltips to a drawing. Each has the highest value of every line in its time.
 pub(super) fn add(svg: &mut String, plot: &Plot<'_>, area: &PlotArea) {
     let Some(end) = svg.rfind("</svg>") else { return };
     let tail = svg.split_off(end);
     let until = plot.until.max(1.0);
-    let slots = slots(plot, until);
-    let (left, width) = (f64::from(area.x.start), f64::from(area.x.end - area.x.start));
+    let slots = slots(plot);
+    let width = f64::from(area.x.end - area.x.start);
+    let x = |time: f64| f64::from(area.x.start) + width * time.clamp(0.0, until) / until;
     let (top, height) = (area.y.start, area.y.end - area.y.start);
-    let width_of_slot = width / slots.len() as f64;
     svg.push_str("<g class=\"hover\">\n");
-    for (slot, values) in slots.iter().enumerate() {
-        let values = plot.lines.iter().zip(values);
-        let values = values.filter_map(|(line, value)| {
+    for (slot, edges) in slots.iter().zip(edges(&slots, until).windows(2)) {
+        let values = plot.lines.iter().zip(&slot.values).filter_map(|(line, value)| {
             Some(format!("\n{}: {} {}", line.name, quantity((*value)?, ""), plot.unit))
         });
-        let values: String = values.collect();
-        if values.is_empty() {
-            continue;
-        }
-        let when = quantity((until * slot as f64 / slots.len() as f64).round(), "s");
-        let x = left + width_of_slot * slot as f64;
+        let (when, values) = (quantity(slot.times.0.round(), "s"), values.collect::<String>());
+        let (left, width) = (x(edges[0]), x(edges[1]) - x(edges[0]));
         // Writing to a string cannot fail.
         let _ = writeln!(
             svg,
-            "<rect x=\"{x:.1}\" y=\"{top}\" width=\"{width_of_slot:.1}\" height=\"{height}\">\
+            "<rect x=\"{left:.1}\" y=\"{top}\" width=\"{width:.1}\" height=\"{height}\">\
              <title>at {when}{values}</title></rect>"
         );
     }
@@ -48,19 +52,41 @@ pub(super) fn add(svg: &mut String, plot: &Plot<'_>, area: &PlotArea) {
     svg.push_str(&tail);
 }
 
-/// Divides the time axis. Returns the highest value of each line in each part of the time.
-fn slots(plot: &Plot<'_>, until: f64) -> Vec<Vec<Option<f64>>> {
-    let points = plot.lines.iter().map(|line| line.points.len()).max().unwrap_or(0);
-    let count = points.clamp(1, MAX_SLOTS);
-    let mut slots = vec![vec![None; plot.lines.len()]; count];
+/// Groups the points of all lines by time.
+fn slots(plot: &Plot<'_>) -> Vec<Slot> {
+    let times = plot.lines.iter().flat_map(|line| line.points.iter().map(|(at, _)| *at));
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable_by(f64::total_cmp);
+    times.dedup();
+    let each = times.len().div_ceil(MAX_SLOTS).max(1);
+    let slot = |times: &[f64]| {
+        let times = (*times.first()?, *times.last()?);
+        Some(Slot { times, values: vec![None; plot.lines.len()] })
+    };
+    let mut slots: Vec<_> = times.chunks(each).filter_map(slot).collect();
     for (number, line) in plot.lines.iter().enumerate() {
         for (at, value) in &line.points {
-            let slot = ((at / until * count as f64) as usize).min(count - 1);
-            let highest: &mut Option<f64> = &mut slots[slot][number];
+            let after = slots.partition_point(|slot| slot.times.0 <= *at);
+            let Some(slot) = slots.get_mut(after.saturating_sub(1)) else { continue };
+            let highest = &mut slot.values[number];
             *highest = Some(highest.map_or(*value, |highest| highest.max(*value)));
         }
     }
     slots
+}
+
+/// Returns where the slots begin, and where the last one ends: halfway between their points.
+fn edges(slots: &[Slot], until: f64) -> Vec<f64> {
+    let between = slots.windows(2).map(|pair| f64::midpoint(pair[0].times.1, pair[1].times.0));
+    let between: Vec<_> = between.collect();
+    let (first, last) = match (slots, &between[..]) {
+        ([first, .., last], [after_first, ..]) => {
+            let before_last = between.last().copied().unwrap_or(*after_first);
+            (2.0 * first.times.0 - after_first, 2.0 * last.times.1 - before_last)
+        }
+        _ => (0.0, until),
+    };
+    [first].into_iter().chain(between).chain([last]).collect()
 }
 
 #[cfg(test)]
@@ -82,6 +108,31 @@ mod tests {
         assert!(svg.contains("<title>at 0 s\np99: 4 ms</title>"), "{svg}");
         assert!(svg.contains("<title>at 595 s\np99: 9 ms</title>"), "{svg}");
         assert!(svg.trim_end().ends_with("</svg>"), "{svg}");
+    }
+
+    #[test]
+    fn areas_of_few_points_meet_halfway() {
+        let svg = plot(vec![(100.0, 1.0), (200.0, 2.0), (400.0, 3.0)]).svg().unwrap();
+        let area = |title: &str| {
+            let line = svg.lines().find(|line| line.contains(title)).unwrap();
+            let number = |name: &str| {
+                let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap();
+                rest.split_once('"').unwrap().0.parse::<f64>().unwrap()
+            };
+            (number("x"), number("x") + number("width"))
+        };
+        let (first, second, third) = (area("at 100 s"), area("at 200 s"), area("at 400 s"));
+        assert!((first.1 - second.0).abs() < 0.2 && (second.1 - third.0).abs() < 0.2, "{svg}");
+        // 50 s, 150 s and 100 s to each side: 100, 150 and 200 s.
+        let widths = [first, second, third].map(|(left, right)| right - left);
+        assert!((widths[1] / widths[0] - 1.5).abs() < 0.01, "{widths:?}");
+        assert!((widths[2] / widths[0] - 2.0).abs() < 0.01, "{widths:?}");
+    }
+
+    #[test]
+    fn plot_without_points_has_no_tooltips() {
+        assert!(!plot(Vec::new()).svg().unwrap().contains("<title>"));
+        assert!(plot(vec![(5.0, 1.0)]).svg().unwrap().contains("<title>at 5 s\np99: 1 ms"));
     }
 
     #[test]

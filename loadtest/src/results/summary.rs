@@ -138,7 +138,7 @@ const RUN: [Headline; 3] = [
 ];
 const STORM: [Headline; 3] = [
     headline("/back/all_seconds", "all agents back after", "all agents were back after {}"),
-    headline("/attempts/per_success", "attempts per agent", "each needed {} attempts on average"),
+    headline("/attempts/per_success", "attempts per agent", "the mean number of attempts was {}"),
     headline("/memory/peak_bytes", "peak memory", "the collectors' memory peaked at {}"),
 ];
 const DEATHS: [Headline; 3] = [
@@ -187,7 +187,7 @@ const SOAK: [Headline; 3] = [
         "memory of a collector",
         "a collector had {} of memory at the end",
     ),
-    headline("/collectors/0/rise_bytes", "rise of memory", "it had risen by {}"),
+    headline("/collectors/0/rise_bytes", "trend of memory", "its trend was {}"),
 ];
 const HOSTILE: [Headline; 3] = [
     headline(
