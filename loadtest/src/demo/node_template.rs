@@ -169,7 +169,8 @@ impl TemplateTable {
     fn new(row_labels: Vec<&'static str>, rows: &TableRows) -> Self {
         let labels = row_labels.len();
         let texts: Vec<_> = rows.iter(labels).flatten().map(str::to_owned).collect();
-        let rows = if labels == 0 { 1 } else { texts.len() / labels };
+        // A table without row labels has exactly one row.
+        let rows = texts.len().checked_div(labels).unwrap_or(1);
         Self { row_labels, rows, texts }
     }
 

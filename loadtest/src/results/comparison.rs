@@ -16,6 +16,8 @@ use super::tables::{Table, cell, numbered, under, words};
 /// timeline, which grows with the duration.
 const MAX_BASELINE_BYTES: u64 = 64 << 20;
 
+/// Maximum length of a text of a baseline that is shown, in characters: more than any setting has.
+const MAX_TEXT_CHARS: usize = 200;
 /// Change of a figure, as a share, from which on it has an arrow. Smaller ones are common between two
 /// runs of the same program.
 const NOTABLE: f64 = 0.1;
@@ -67,9 +69,9 @@ impl Baseline {
         };
         ensure!(
             baseline.scenario == scenario,
-            "--baseline: {shown} is a report of {:?}, not of {scenario:?}; choose a report of the \
-             same command",
-            baseline.scenario
+            "--baseline: {shown} is a report of {}, not of {scenario}; choose a report of the same \
+             command",
+            printable(&baseline.scenario)
         );
         Ok(baseline)
     }
@@ -78,13 +80,13 @@ impl Baseline {
     pub(super) fn compare(self, results: &Results) -> Comparison {
         let mut caveats = Vec::new();
         if self.version != results.version {
-            let (theirs, own) = (&self.version, results.version);
-            caveats.push(format!("the baseline is of version {theirs:?}, this test of {own:?}"));
+            let (theirs, own) = (printable(&self.version), results.version);
+            caveats.push(format!("the baseline is of version {theirs}, this test of {own}"));
         }
         for (name, value) in results.settings.as_object().into_iter().flatten() {
             let before = self.settings.get(name).unwrap_or(&Value::Null);
             if before != value {
-                let (now, before) = (cell(name, value), cell(name, before));
+                let (now, before) = (cell(name, value), printable(&cell(name, before)));
                 caveats.push(format!("{} is {now}, was {before}", words(name)));
             }
         }
@@ -94,6 +96,11 @@ impl Baseline {
             caveats,
         }
     }
+}
+
+/// Escapes control characters, which a terminal would obey, and cuts a long text.
+fn printable(text: &str) -> String {
+    text.chars().take(MAX_TEXT_CHARS).flat_map(char::escape_debug).collect()
 }
 
 /// Returns tables of all figures that both tests have, with their ratios.

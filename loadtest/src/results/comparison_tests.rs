@@ -69,7 +69,7 @@ fn other_settings_and_versions_are_named() {
     });
     now.compare(serde_json::from_value(earlier).unwrap());
     let text = now.to_string();
-    assert!(text.contains("note: the baseline is of version \"0.0.9\", this test of"), "{text}");
+    assert!(text.contains("note: the baseline is of version 0.0.9, this test of"), "{text}");
     assert!(text.contains("note: agents is 200, was 100"), "{text}");
     assert!(!text.contains("interval is"), "{text}");
 }
@@ -81,7 +81,7 @@ fn report_of_another_scenario_is_refused() {
         "figures": {},
     });
     let error = error(&storm.to_string());
-    assert!(error.contains("is a report of \"storm\", not of \"run\""), "{error}");
+    assert!(error.contains("is a report of storm, not of run;"), "{error}");
 }
 
 #[test]
@@ -112,4 +112,17 @@ fn markup_in_a_baseline_is_escaped() {
     now.compare(serde_json::from_value(earlier).unwrap());
     let page = html::page(&now).unwrap();
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
+}
+
+#[test]
+fn terminal_sequences_in_a_baseline_are_escaped_and_cut() {
+    let mut now = results(json!({}));
+    let earlier = json!({
+        "scenario": "run", "version": "\u{1b}[2J\u{202e}", "began_unix_seconds": 0,
+        "settings": { "agents": "x".repeat(100_000) }, "figures": {},
+    });
+    now.compare(serde_json::from_value(earlier).unwrap());
+    let text = now.to_string();
+    assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    assert!(text.len() < 5_000, "{}", text.len());
 }
