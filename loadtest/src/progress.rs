@@ -80,8 +80,8 @@ impl Progress {
     }
 }
 
-/// Returns the figures that move: rate and lag of the reports, and memory of the collectors. The most
-/// important come first, because a narrow terminal cuts the line.
+/// Returns the figures that move: rate and lag of the reports, and memory of the collectors. The
+/// most important come first, because a narrow terminal cuts the line.
 fn moving(present: u32, total: &Tally, last: Option<&Second>) -> String {
     let number = |count: u64| quantity(count as f64, "");
     let mut parts = vec![format!("{} agents", number(present.into()))];

@@ -18,8 +18,8 @@ const MAX_BASELINE_BYTES: u64 = 64 << 20;
 
 /// Maximum length of a text of a baseline that is shown, in characters: more than any setting has.
 const MAX_TEXT_CHARS: usize = 200;
-/// Change of a figure, as a share, from which on it has an arrow. Smaller ones are common between two
-/// runs of the same program.
+/// Change of a figure, as a share, from which on it has an arrow. Smaller ones are common between
+/// two runs of the same program.
 const NOTABLE: f64 = 0.1;
 
 /// The part of an earlier report that is compared.

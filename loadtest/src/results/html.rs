@@ -15,8 +15,8 @@ use crate::judge::verdict::Verdict;
 
 /// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
-/// End of the year 9999, in seconds since 1970. Later dates cannot be formatted; a baseline can have
-/// any.
+/// End of the year 9999, in seconds since 1970. Later dates cannot be formatted; a baseline can
+/// have any.
 const LAST_DATE: u64 = 253_402_300_799;
 
 /// Renders results as an HTML page.

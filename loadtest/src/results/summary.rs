@@ -42,7 +42,11 @@ pub(super) fn sentences(results: &Results) -> Vec<String> {
         let changes: Vec<_> = changes.collect();
         if !changes.is_empty() {
             let (baseline, changes) = (&comparison.baseline, changes.join("; "));
-            sentences.push(format!("Compared with {baseline}: {changes}."));
+            let differs = match comparison.caveats.is_empty() {
+                true => "",
+                false => ", whose settings or version differ",
+            };
+            sentences.push(format!("Compared with {baseline}{differs}: {changes}."));
         }
     }
     sentences

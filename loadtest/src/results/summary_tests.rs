@@ -61,15 +61,20 @@ fn summary_names_the_change_of_the_figures_that_matter() {
     let mut results = run();
     let baseline = json!({
         "scenario": "run", "version": results.version, "began_unix_seconds": 0,
-        "settings": {}, "figures": { "collector": { "cpu_us_per_report": 16.2 } },
+        "settings": results.settings, "figures": { "collector": { "cpu_us_per_report": 16.2 } },
     });
-    let baseline: Baseline = serde_json::from_value(baseline).unwrap();
-    results.compare(baseline);
+    let same: Baseline = serde_json::from_value(baseline.clone()).unwrap();
+    results.compare(same);
     assert_eq!(
         sentences(&results).pop().unwrap(),
         "Compared with the test of Thu, 01 Jan 1970 00:00:00 GMT: CPU per report: 16.2 us before, \
          ratio ▼ 0.50."
     );
+    let mut other = baseline;
+    other["settings"]["agents"] = json!(1);
+    results.compare(serde_json::from_value(other).unwrap());
+    let compared = sentences(&results).pop().unwrap();
+    assert!(compared.contains("GMT, whose settings or version differ: CPU"), "{compared}");
 }
 
 /// Pointers follow from the structure of the figures, so a renamed figure must be renamed here.

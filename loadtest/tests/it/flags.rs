@@ -33,6 +33,11 @@ fn invalid_flag_exits_64_and_is_named() {
         refused(&[command, "--agents", "1", "--collectors", "2"], "--agents", "at least 2");
     }
     refused(&["run", "--agents", "1", "--report", "/nowhere/at/all.json"], "--report", "cannot");
+    let baseline = ["run", "--agents", "1", "--baseline"];
+    refused(&[&baseline[..], &["/nowhere/at/all.json"]].concat(), "--baseline", "cannot open");
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    refused(&[&baseline[..], &[manifest]].concat(), "--baseline", "not a report");
+    refused(&["demo", "--profile", "node", "--classic"], "--profile", "cannot be used");
     let forward = ["forward", "--agents", "4"];
     for (flags, flag, advice) in [
         (&["--clock-offset", "2s"][..], "--clock-offset", "--collectors 2"),
