@@ -24,6 +24,7 @@ pub mod state;
 mod systemd;
 pub mod telemetry;
 pub mod tls;
+mod web;
 
 use std::future::Future;
 use std::io;

@@ -29,6 +29,7 @@ use crate::remote_write::{Forwarder, Leave};
 use crate::roster::Roster;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log_limiter::{Kind, log_if};
+use crate::web::WebState;
 
 /// Client certificates that are verified in one batch after the CA certificates or revocation lists
 /// have changed. In the pause between two batches, reports are handled.
@@ -58,6 +59,8 @@ pub struct CollectorState {
     pub telemetry: Telemetry,
     /// Forwards reports to engines; `None` without destinations.
     pub forwarder: Option<Forwarder>,
+    /// What the pages for people keep.
+    pub(crate) web: WebState,
     /// Tasks of all connections.
     pub tasks: TaskTracker,
     draining: AtomicBool,
@@ -88,6 +91,7 @@ impl CollectorState {
             challenges: Challenges::default(),
             telemetry: Telemetry::new(metrics),
             forwarder,
+            web: WebState::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             drain_request: Mutex::new(None),

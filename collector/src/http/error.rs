@@ -26,6 +26,11 @@ impl HttpError {
         Self { status: StatusCode::FORBIDDEN, message: message.into() }
     }
 
+    /// Creates a 500 response.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: message.into() }
+    }
+
     /// Creates a 409 response: the current state does not allow the request, and `message` says
     /// what to do first.
     pub(crate) fn conflict(message: impl Into<String>) -> Self {

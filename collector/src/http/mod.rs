@@ -18,6 +18,7 @@ mod sd;
 mod server;
 mod socket;
 mod tls;
+mod web;
 
 use std::sync::Arc;
 
@@ -35,8 +36,9 @@ use crate::state::CollectorState;
 
 pub(crate) use server::start;
 
-/// The body of the response to `/`.
+/// The body of the response to `/` for clients that are not browsers.
 const INDEX: &str = "fleetgauge collector\n\n\
+    /                     the fleet, for browsers; also /agents and /agents/{id}\n\
     /metrics              all agents' series and the collector's own metrics\n\
     /metrics/agents       all agents' series\n\
     /metrics/agents/{id}  one agent's series\n\
@@ -47,6 +49,9 @@ const INDEX: &str = "fleetgauge collector\n\n\
     /sd/agents            Prometheus http_sd: each agent as a target\n\
     /metrics/roster       which agents are up, and which are down\n\
     /api/agents           connected agents as JSON; ?limit=N, ?after=ID for the next\n\
+    /api/agents/{id}      one connected agent as JSON\n\
+    /api/overview         the whole fleet as JSON\n\
+    /api/search           agents as JSON; ?q=TEXT, ?state=missing, ?sort=cpu, ?label=NAME=VALUE\n\
     /api/departed         departed agents as JSON, with time and reason\n\
     /api/departed/{id}    DELETE removes a departed agent; requires may_forget\n\
     /api/drain            POST asks agents to leave; ?target=HOST:PORT, ?share=0.25, ?over=30s; \
@@ -77,7 +82,14 @@ impl HttpState {
 
 fn router(http: Arc<HttpState>) -> Router {
     Router::new()
-        .route("/", get(async || INDEX))
+        .route("/", get(web::overview))
+        .route("/agents", get(web::agents))
+        .route("/agents/{id}", get(web::agent))
+        .route("/style.css", get(web::style))
+        .route("/icon.svg", get(web::icon))
+        .route("/api/overview", get(web::overview_json))
+        .route("/api/search", get(web::search_json))
+        .route("/api/agents/{id}", get(web::agent_json))
         .route("/metrics", get(pages::all))
         .route("/metrics/agents", get(pages::agents))
         .route("/metrics/agents/{id}", get(pages::agent))

@@ -31,6 +31,17 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
     if openmetrics > 0.0 && openmetrics >= text.1 { Format::OpenMetrics } else { Format::Text }
 }
 
+/// Whether the client is a browser: it names HTML, and does not prefer plain text.
+pub(super) fn takes_html(headers: &HeaderMap) -> bool {
+    let weight = |name: &str| {
+        let named =
+            choices(headers, header::ACCEPT).filter(|own| own.name.eq_ignore_ascii_case(name));
+        named.map(|choice| choice.weight).reduce(f32::max).unwrap_or(0.0)
+    };
+    let html = weight("text/html");
+    html > 0.0 && html >= weight("text/plain")
+}
+
 /// Whether to compress with gzip: the client accepts it, and does not prefer an uncompressed
 /// response.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {

@@ -201,6 +201,12 @@ impl Forwarder {
         }
     }
 
+    /// Returns the name of each destination, and how far it lags behind, in seconds.
+    pub(crate) fn lags(&self) -> impl Iterator<Item = (&str, f64)> {
+        let lag = |own: &Arc<Destination>| own.metrics.lag.get();
+        self.destinations.iter().map(move |own| (&*own.settings.name, lag(own)))
+    }
+
     /// Updates the gauges of the queues. `now_ms` is the time in unix milliseconds.
     pub(super) fn update_gauges(&self, now_ms: u64) {
         let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);

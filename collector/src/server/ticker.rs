@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::clock::{Millis, TICK};
 use crate::state::CollectorState;
 use crate::systemd::notify::Watchdog;
+use crate::web::Point;
 
 /// Interval at which idle source addresses are forgotten.
 const FORGET_ADDRESSES_EVERY: Millis = 10_000;
@@ -41,9 +42,21 @@ pub(crate) async fn run(collector: Arc<CollectorState>, mut watchdog: Option<Wat
             addresses_at = now + FORGET_ADDRESSES_EVERY;
         }
         collector.telemetry.log_limiter.sum_up(now);
+        remember(&collector, now);
         collector.shrink();
         if let Some(watchdog) = &mut watchdog {
             watchdog.ping(Instant::now(), collector.registry.agent_count());
         }
     }
+}
+
+/// Notes figures of the fleet for the pages, and drops what nobody looks at.
+fn remember(collector: &CollectorState, now: Millis) {
+    let point = || Point {
+        at: now,
+        agents: collector.registry.agent_count(),
+        reports: collector.telemetry.metrics.reports(),
+    };
+    collector.web.history.add(point, now);
+    collector.web.fleet.expire(now);
 }

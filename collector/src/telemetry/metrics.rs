@@ -326,6 +326,12 @@ impl Metrics {
         }
     }
 
+    /// Returns the number of reports that were received.
+    #[must_use]
+    pub fn reports(&self) -> u64 {
+        self.report_frames.get()
+    }
+
     fn frames_of(&self, kind: Kind) -> Counter {
         let kind = match kind {
             Kind::Hello => "hello",

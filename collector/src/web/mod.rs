@@ -1,0 +1,28 @@
+//! Pages for people: the fleet, a list of its agents, one agent.
+//!
+//! `fleet` copies what they show from the registry and the roster, at most once a second. From the
+//! copy, `overview` computes the figures of the whole fleet, and `listing` the agents that a search
+//! finds. `html` renders them; `http::web` serves them, and the same as JSON.
+
+mod fleet;
+mod headline;
+mod history;
+pub(crate) mod html;
+pub(crate) mod listing;
+pub(crate) mod overview;
+pub(crate) mod profile;
+mod text;
+
+use fleet::AgentRow;
+pub(crate) use fleet::{FleetCache, FleetCopy};
+pub(crate) use headline::HEADLINES;
+pub(crate) use history::{History, Point};
+
+/// What the pages keep: nothing that grows with the fleet, unless somebody looks at it.
+#[derive(Debug, Default)]
+pub(crate) struct WebState {
+    /// Copy of the fleet for those who look now.
+    pub(crate) fleet: FleetCache,
+    /// Figures of the last hour.
+    pub(crate) history: History,
+}
