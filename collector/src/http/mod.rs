@@ -86,6 +86,7 @@ fn router(http: Arc<HttpState>) -> Router {
         .route("/agents", get(web::agents))
         .route("/agents/{id}", get(web::agent))
         .route("/style.css", get(web::style))
+        .route("/live.js", get(web::script))
         .route("/icon.svg", get(web::icon))
         .route("/api/overview", get(web::overview_json))
         .route("/api/search", get(web::search_json))

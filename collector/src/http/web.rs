@@ -25,14 +25,14 @@ const HTML: &str = "text/html; charset=utf-8";
 const MAX_TEXT: usize = 256;
 /// Parameters of a search.
 const SEARCH: [&str; 8] = ["q", "label", "state", "sort", "page", "cpu", "memory", "disk"];
-/// Headers of pages: nothing from elsewhere, no scripts, not inside of other pages, and no copies
-/// in caches.
+/// Headers of pages: nothing from elsewhere, no other scripts, not inside of other pages, and no
+/// copies in caches.
 const PROTECTION: [(HeaderName, HeaderValue); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+             img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -135,6 +135,11 @@ pub(super) async fn agent_json(
 /// Returns the style sheet of all pages.
 pub(super) async fn style(options: ResponseOptions) -> Response {
     unchanging(options.small("text/css; charset=utf-8", html::STYLE.into()))
+}
+
+/// Returns the script of all pages.
+pub(super) async fn script(options: ResponseOptions) -> Response {
+    unchanging(options.small("text/javascript; charset=utf-8", html::SCRIPT.into()))
 }
 
 /// Returns the icon of all pages.

@@ -29,3 +29,4 @@ mod tls;
 #[cfg(unix)]
 mod token;
 mod transcripts;
+mod web;

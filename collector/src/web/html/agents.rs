@@ -109,17 +109,30 @@ fn row(agent: &Listed<'_>, search: &Search, now: u64) -> Markup {
             }
             td.labels {
                 @for (name, value) in agent.labels.iter().take(MAX_LABELS) {
-                    @let label = Some(((*name).to_owned(), value.clone()));
-                    a.label href=(Search { label, page: 1, ..search.clone() }.link()) {
-                        (text::visible(name, MAX_LABEL)) "=" bdi { (text::visible(value, MAX_LABEL)) }
-                    }
-                    " "
+                    (label(name, value, search)) " "
                 }
                 @if agent.labels.len() > MAX_LABELS {
                     "and " (agent.labels.len() - MAX_LABELS) " more"
                 }
             }
         }
+    }
+}
+
+/// Returns a label that links to the agents with it.
+fn label(name: &str, value: &str, search: &Search) -> Markup {
+    let is_short = name.len() + value.len() <= MAX_LABEL;
+    let shown = html! {
+        (text::visible(name, MAX_LABEL)) "=" bdi { (text::visible(value, MAX_LABEL)) }
+    };
+    // A page with the links of long labels would be large.
+    let link = is_short.then(|| {
+        let label = Some((name.to_owned(), value.to_owned()));
+        Search { label, page: 1, ..search.clone() }.link()
+    });
+    html! {
+        @if let Some(link) = link { a.label href=(link) { (shown) } }
+        @else { span.label { (shown) } }
     }
 }
 

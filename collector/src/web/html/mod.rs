@@ -1,6 +1,7 @@
 //! HTML of the pages.
 //!
-//! Pages work without script, and take nothing from elsewhere. Templates escape every text; those
+//! Pages work without script, and take nothing from elsewhere. With script, they ask for themselves
+//! every second and show what has changed. Templates escape every text; those
 //! of agents are also made [visible](super::text::visible).
 
 mod agents;
@@ -20,6 +21,8 @@ use super::text;
 
 /// Style sheet of all pages.
 pub(crate) const STYLE: &str = include_str!("style.css");
+/// Script of all pages.
+pub(crate) const SCRIPT: &str = include_str!("live.js");
 /// Icon of all pages.
 pub(crate) const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\">\
     <rect width=\"16\" height=\"16\" rx=\"3\" fill=\"#2563a8\"/>\
@@ -47,6 +50,7 @@ fn page(title: &str, path: &str, content: &Markup) -> String {
                 title { (title) " · fleetgauge" }
                 link rel="icon" href="/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/style.css";
+                script src="/live.js" defer {}
             }
             body {
                 a.skip href="#content" { "Skip to content" }
@@ -63,6 +67,7 @@ fn page(title: &str, path: &str, content: &Markup) -> String {
                         a href="/metrics/roster" { "/metrics/roster" }
                     }
                 }
+                p.banner role="alert" { "The collector does not answer: what is shown is old." }
                 main #content { (content) }
             }
         }

@@ -10,8 +10,14 @@ use crate::support::collector::Collector;
 use crate::support::http;
 use crate::support::secrets::{Files, entry, guarded};
 
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 18] = [
     "/",
+    "/agents",
+    "/style.css",
+    "/live.js",
+    "/icon.svg",
+    "/api/overview",
+    "/api/search",
     "/metrics",
     "/metrics/agents",
     "/metrics/agents/web-1",
