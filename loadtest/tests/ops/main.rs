@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod broken_page;
+mod browser;
 mod certificates;
 #[cfg(target_os = "linux")]
 mod container;

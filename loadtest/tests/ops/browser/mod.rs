@@ -1,0 +1,143 @@
+//! The collector's pages in a real browser.
+
+mod webdriver;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::programs::{Collector, Program, agent_with, wait_for};
+use webdriver::Browser;
+
+/// Widths of a phone, a laptop and a wall screen, in pixels.
+const WIDTHS: [u32; 3] = [390, 1_280, 2_560];
+const SCHEMES: [&str; 2] = ["light", "dark"];
+
+/// A collector with three agents, and a browser.
+struct Pages {
+    collector: Collector,
+    agents: Vec<Program>,
+    browser: Browser,
+}
+
+impl Pages {
+    fn start(scripts: bool) -> Self {
+        let collector = Collector::start(&[]);
+        let agents = ["web-1", "web-2", "db-1"].map(|id| {
+            let role = if id.starts_with("db") { "role=db" } else { "role=web" };
+            agent_with(id, &collector, &["--interval", "1s", "--label", role])
+        });
+        wait_for("three agents", 60, || {
+            let page = collector.get("/api/search?state=up", "");
+            page.contains("\"found\":3").then_some(())
+        });
+        Self { collector, agents: agents.into(), browser: Browser::start(scripts) }
+    }
+
+    fn open(&self, path: &str) {
+        self.browser.open(&format!("http://{}{path}", self.collector.http));
+    }
+
+    fn text(&self) -> String {
+        self.browser.run("return document.body.innerText").as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the page shows, or no longer shows, a text.
+    fn wait_for_text(&self, text: &str, is_shown: bool) {
+        wait_for(text, 60, || (self.text().contains(text) == is_shown).then_some(()));
+    }
+
+    fn expect_no_errors(&self) {
+        let errors = self.browser.console();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+}
+
+/// Where the screenshots are.
+fn screenshots() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn pages_fit_every_screen_dark_and_light_with_and_without_scripts() {
+    for scripts in [true, false] {
+        let pages = Pages::start(scripts);
+        let paths = [("/", "overview"), ("/agents", "agents"), ("/agents/db-1", "agent")];
+        for ((path, name), width) in
+            paths.into_iter().flat_map(|path| WIDTHS.map(|width| (path, width)))
+        {
+            for scheme in SCHEMES {
+                pages.browser.show(width, scheme);
+                pages.open(path);
+                assert!(pages.text().contains("db-1"), "{path}: {}", pages.text());
+                let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+                assert_eq!(pages.browser.run(overflow), 0, "{path} at {width}");
+                let ground = "return getComputedStyle(document.body).backgroundColor";
+                let ground = pages.browser.run(ground);
+                let is_dark = ground.as_str().unwrap().starts_with("rgb(20,");
+                assert_eq!(is_dark, scheme == "dark", "{ground}");
+                if scripts {
+                    let file = screenshots().join(format!("{name}-{width}-{scheme}.png"));
+                    pages.browser.screenshot(&file);
+                }
+            }
+        }
+        pages.expect_no_errors();
+    }
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn open_page_follows_the_fleet() {
+    let mut pages = Pages::start(true);
+    pages.open("/agents");
+    pages.wait_for_text("3 agents", true);
+    let db = &mut pages.agents[2];
+    db.kill();
+    let killed = Instant::now();
+    wait_for("the row of the agent", 60, || {
+        let row = "return document.querySelector('tr:has(.state.missing) th')?.innerText";
+        (pages.browser.run(row) == "db-1").then_some(())
+    });
+    println!("the page showed the death after {:?}", killed.elapsed());
+    pages.open("/");
+    pages.wait_for_text("2 up", true);
+    pages.expect_no_errors();
+    // All that a page loads is the collector's.
+    let loaded = "return performance.getEntriesByType('resource').map(one => one.name)";
+    let loaded = pages.browser.run(loaded);
+    let own = format!("http://{}/", pages.collector.http);
+    let loaded = loaded.as_array().unwrap();
+    assert!(loaded.len() >= 2, "{loaded:?}");
+    assert!(loaded.iter().all(|url| url.as_str().unwrap().starts_with(&own)), "{loaded:?}");
+    pages.collector.kill();
+    pages.wait_for_text("The collector does not answer", true);
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn agents_are_found_while_one_types() {
+    let pages = Pages::start(true);
+    pages.open("/");
+    pages.open("/agents");
+    pages.browser.type_text("DB");
+    pages.wait_for_text("web-1", false);
+    assert!(pages.text().contains("db-1"), "{}", pages.text());
+    let entered = "return document.activeElement.value + location.search";
+    assert_eq!(pages.browser.run(entered), "DB?q=DB&state=all&sort=id");
+    // The address holds the view.
+    let address = pages.browser.run("return location.href");
+    pages.browser.back();
+    pages.wait_for_text("This collector", true);
+    pages.browser.open(address.as_str().unwrap());
+    assert!(!pages.text().contains("web-1"), "{}", pages.text());
+    let click = "document.querySelector('thead a[href*=\"sort=cpu\"]').click()";
+    pages.browser.run(click);
+    wait_for("the order", 60, || {
+        let order = "return document.querySelector('[aria-sort=descending]')?.innerText";
+        (pages.browser.run(order) == "CPU").then_some(())
+    });
+    pages.expect_no_errors();
+}
