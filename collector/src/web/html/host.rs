@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::HEADLINES;
-use super::super::profile::{AgentSeries, MAX_SERIES, Profile, Sample};
+use super::super::profile::{AgentSeries, MAX_SERIES, Profile, Sample, SeriesFamily};
 use super::{MAX_TEXT, ago, chart, page, text};
 use crate::roster::Departure;
 
@@ -65,15 +65,17 @@ fn series(agent: &Profile, series: &AgentSeries, filter: &str) -> Markup {
             (text::count(series.found as u64)) " series with values"
             @if series.found > MAX_SERIES { ", of which " (MAX_SERIES) " are shown" }
         }
-        @for family in &series.families {
-            section.family {
-                h3 { (family.name) }
-                @if !family.help.is_empty() { p.note { (text::visible(&family.help, MAX_TEXT)) } }
-                div.scroll {
-                    table {
-                        tbody { @for sample in &family.samples { (row(sample, &family.name)) } }
-                    }
-                }
+        div.families { @for family in &series.families { (self::family(family)) } }
+    }
+}
+
+fn family(family: &SeriesFamily) -> Markup {
+    html! {
+        section.family {
+            h3 { (family.name) }
+            @if !family.help.is_empty() { p.note { (text::visible(&family.help, MAX_TEXT)) } }
+            div.scroll {
+                table { tbody { @for sample in &family.samples { (row(sample, &family.name)) } } }
             }
         }
     }
