@@ -62,6 +62,10 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        [Self::Id].into_iter().chain((0..HEADLINES.len()).map(Self::Headline))
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
@@ -97,9 +101,17 @@ pub(crate) struct Listed<'a> {
     pub(crate) labels: BTreeMap<&'a str, String>,
     #[serde(flatten)]
     pub(crate) values: BTreeMap<&'static str, Option<f64>>,
-    /// When and why an agent has departed: unix seconds, and the name of the reason.
+    /// When and why it has left, if it is not connected.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) departed: Option<(u64, &'static str)>,
+    pub(crate) departed: Option<Left>,
+}
+
+/// When and why an agent has left.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Left {
+    /// In unix seconds.
+    pub(crate) at: u64,
+    pub(crate) reason: &'static str,
 }
 
 /// An agent that a search finds.
@@ -109,7 +121,7 @@ struct Found<'a> {
     state: State,
     labels: &'a str,
     values: HeadlineValues,
-    departed: Option<(u64, &'static str)>,
+    departed: Option<Left>,
 }
 
 impl Search {
@@ -181,7 +193,7 @@ impl Search {
             state: if row.is_missing { State::Missing } else { State::Departed },
             labels: "",
             values,
-            departed: Some((row.departure.at, row.departure.reason.name())),
+            departed: Some(Left { at: row.departure.at, reason: row.departure.reason.name() }),
         });
         let is_listed = |one: &Found<'_>| match self.state {
             State::All => one.state != State::Departed,

@@ -91,7 +91,8 @@ pub(crate) struct Sample {
 }
 
 impl AgentSeries {
-    /// Returns the series whose name or labels contain a text; `None` if the agent is not connected.
+    /// Returns the series whose name, labels or value contain a text; `None` if the agent is not
+    /// connected.
     pub(crate) fn of(id: &AgentId, filter: &str, collector: &CollectorState) -> Option<Self> {
         let snapshot = collector.registry.snapshot_of(id.as_str())?;
         let own = collector.registry.find(id)?.labels()?;

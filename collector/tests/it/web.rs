@@ -79,7 +79,7 @@ fn pages_show_connected_and_missing_agents() {
     });
     let missing = document(&collector, "/api/search?state=missing");
     assert_eq!(ids(&missing), ["db-1"]);
-    assert_eq!(missing["agents"][0]["departed"][1], "closed");
+    assert_eq!(missing["agents"][0]["departed"]["reason"], "closed");
     assert!(page(&collector, "/").contains("<a href=\"/agents/db-1\">db-1</a>"));
     let gone = collector.get("/agents/db-1", &[BROWSER]);
     assert_eq!(gone.status, 404);

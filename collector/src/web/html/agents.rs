@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::HEADLINES;
-use super::super::listing::{Listed, Listing, Search, Sort, State};
+use super::super::listing::{Left, Listed, Listing, Search, Sort, State};
 use super::{MAX_LABEL, MAX_LABELS, agent_link, ago, chart, page, reason, text};
 
 /// Returns the page of the agents that a search finds. `now` is in unix seconds.
@@ -54,7 +54,7 @@ fn form(search: &Search) -> Markup {
             label {
                 "Order "
                 select name="sort" {
-                    @for sort in [Sort::Id].into_iter().chain((0..HEADLINES.len()).map(Sort::Headline)) {
+                    @for sort in Sort::all() {
                         option value=(sort.name()) selected[sort == search.sort] { (sort.name()) }
                     }
                 }
@@ -86,7 +86,7 @@ fn filters(search: &Search) -> Markup {
 }
 
 fn head(title: &str, sort: Sort, search: &Search) -> Markup {
-    let order = (search.sort == sort).then(|| match sort {
+    let order = (search.sort == sort).then_some(match sort {
         Sort::Id => "ascending",
         Sort::Headline(_) => "descending",
     });
@@ -100,7 +100,7 @@ fn row(agent: &Listed<'_>, search: &Search, now: u64) -> Markup {
             th scope="row" { (agent_link(agent.id)) }
             td {
                 span.state.(agent.state) { (agent.state) }
-                @if let Some((at, why)) = agent.departed {
+                @if let Some(Left { at, reason: why }) = agent.departed {
                     " " (ago(at, now)) ", " (reason(why))
                 }
             }

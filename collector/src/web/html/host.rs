@@ -42,7 +42,10 @@ fn identity(agent: &Profile, now: u64) -> Markup {
             dt { "Connected" }
             dd { (ago(agent.since, now)) }
             dt { "Last report" }
-            dd { (ago(agent.last_report, now)) ", one every " (f64::from(agent.interval_ms) / 1e3) " s" }
+            dd {
+                (ago(agent.last_report, now))
+                ", one every " (f64::from(agent.interval_ms) / 1e3) " s"
+            }
             @for (name, value) in &agent.labels {
                 dt { (text::visible(name, MAX_TEXT)) }
                 dd { bdi { (text::visible(value, MAX_TEXT)) } }
@@ -108,7 +111,8 @@ pub(crate) fn not_connected(id: &str, departure: Option<&Departure>, now: u64) -
         @if let Some(departure) = departure {
             p {
                 span.state.missing { "not connected" }
-                " It left " (ago(departure.at, now)) ": " (super::reason(departure.reason.name())) "."
+                " It left " (ago(departure.at, now))
+                ": " (super::reason(departure.reason.name())) "."
             }
         } @else {
             p { "This collector has no agent with this id. " a href="/agents" { "All agents" } }

@@ -34,11 +34,15 @@ fn tiles(fleet: &Overview<'_>) -> Markup {
                 }))
             }
             div.tile.bad[agents.missing > 0] {
-                a href="/agents?state=missing" { b { (text::count(agents.missing as u64)) } " missing" }
+                a href="/agents?state=missing" {
+                    b { (text::count(agents.missing as u64)) } " missing"
+                }
                 p.note { (text::count(agents.departed_today as u64)) " left within 24 hours" }
             }
             div.tile {
-                span { b { (rate.map_or("–".to_owned(), |rate| format!("{rate:.1}"))) } " reports/s" }
+                span {
+                    b { (rate.map_or("–".to_owned(), |rate| format!("{rate:.1}"))) } " reports/s"
+                }
                 (chart::trend(&fleet.history, "Reports a second during the last hour",
                     |Trend { reports_per_second, .. }| *reports_per_second))
             }
