@@ -161,12 +161,20 @@ impl Search {
         let mut found = self.find(fleet);
         let pages = found.len().div_ceil(PAGE).max(1);
         let page = self.page.clamp(1, pages);
-        match self.sort {
-            Sort::Id => found.sort_unstable_by_key(|one| one.id),
-            Sort::Headline(index) => found.sort_unstable_by(|one, other| {
-                descending(one.values[index], other.values[index]).then(one.id.cmp(other.id))
-            }),
+        let order = |one: &Found<'_>, other: &Found<'_>| {
+            let by_value = match self.sort {
+                Sort::Id => Ordering::Equal,
+                Sort::Headline(index) => descending(one.values[index], other.values[index]),
+            };
+            by_value.then_with(|| one.id.cmp(other.id))
+        };
+        // Most look at the first pages: the agents behind them need no order.
+        let end = page * PAGE;
+        if end < found.len() {
+            found.select_nth_unstable_by(end, order);
         }
+        let until = end.min(found.len());
+        found[..until].sort_unstable_by(order);
         let shown = found.iter().skip((page - 1) * PAGE).take(PAGE);
         let agents = shown.map(Found::listed).collect();
         Listing { found: found.len(), page, pages, agents }
