@@ -18,6 +18,7 @@ mod sd;
 mod server;
 mod socket;
 mod tls;
+mod watch;
 mod web;
 
 use std::sync::Arc;
@@ -69,14 +70,18 @@ pub(crate) struct HttpState {
     metrics: Arc<MetricsRegistry>,
     /// One permit for each concurrent scrape.
     scrapes: Arc<Semaphore>,
+    /// One permit for each stream of events.
+    watchers: Arc<Semaphore>,
 }
 
 impl HttpState {
     /// Creates the state of this collector's HTTP port. `metrics` contains the collector's own
     /// metrics.
     pub(crate) fn new(collector: Arc<CollectorState>, metrics: Arc<MetricsRegistry>) -> Self {
-        let scrapes = Arc::new(Semaphore::new(collector.config.bounds.scrapes));
-        Self { collector, metrics, scrapes }
+        let bounds = &collector.config.bounds;
+        let scrapes = Arc::new(Semaphore::new(bounds.scrapes));
+        let watchers = Arc::new(Semaphore::new(watch::max_watchers(bounds.http_connections)));
+        Self { collector, metrics, scrapes, watchers }
     }
 }
 

@@ -42,6 +42,12 @@ pub(super) fn takes_html(headers: &HeaderMap) -> bool {
     html > 0.0 && html >= weight("text/plain")
 }
 
+/// Whether the client asks for a stream of server-sent events.
+pub(super) fn takes_events(headers: &HeaderMap) -> bool {
+    let mut named = choices(headers, header::ACCEPT);
+    named.any(|own| own.name.eq_ignore_ascii_case("text/event-stream") && own.weight > 0.0)
+}
+
 /// Whether to compress with gzip: the client accepts it, and does not prefer an uncompressed
 /// response.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {

@@ -82,6 +82,16 @@ impl ResponseOptions {
         self.head.then(|| (self.headers(content_type), Body::new(HeadBody)).into_response())
     }
 
+    /// Whether only the headers are asked for.
+    pub(super) fn is_head(&self) -> bool {
+        self.head
+    }
+
+    /// Returns the client's connection.
+    pub(super) fn connection(&self) -> &Arc<HttpConnection> {
+        &self.connection
+    }
+
     /// Streams a page of any size, once a scrape permit is free. `find` looks up the content and
     /// returns a function that renders it.
     pub(super) async fn stream<F, W>(

@@ -1,4 +1,4 @@
-//! Pages for people, and the same as JSON.
+//! Pages for people, the same as streams that keep an open page up to date, and as JSON.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::error::HttpError;
 use super::query::{Query, quoted};
 use super::response::ResponseOptions;
-use super::{HttpState, INDEX, json, negotiate};
+use super::{HttpState, INDEX, json, negotiate, watch};
 use crate::web::html;
 use crate::web::listing::{Search, Sort, State};
 use crate::web::overview::Overview;
@@ -49,11 +49,21 @@ pub(super) async fn overview(
     options: ResponseOptions,
 ) -> Answer {
     Query::try_new(query.as_deref(), &[])?;
-    if !negotiate::takes_html(&headers) {
+    let is_watched = negotiate::takes_events(&headers);
+    if !is_watched && !negotiate::takes_html(&headers) {
         return Ok(options.small("text/plain; charset=utf-8", INDEX.into()));
     }
-    let page =
-        on_fleet(&http, |http, fleet| html::overview(&Overview::of(&fleet, &http.collector)));
+    let page = |http: &HttpState| {
+        let fleet = fleet_of(http);
+        Arc::clone(fleet.overview.get_or_init(|| {
+            let overview = Overview::of(&fleet, &http.collector);
+            Arc::new(html::overview(&overview))
+        }))
+    };
+    if is_watched {
+        return Ok(watched(&http, &options, move |http| page(http).content().to_owned()));
+    }
+    let page = blocking(&http, move |http| page(http).document());
     Ok(shown(options, page.await?))
 }
 
@@ -64,7 +74,7 @@ pub(super) async fn overview_json(
     options: ResponseOptions,
 ) -> Answer {
     Query::try_new(query.as_deref(), &[])?;
-    let body = on_fleet(&http, |http, fleet| line(&Overview::of(&fleet, &http.collector)));
+    let body = blocking(&http, |http| line(&Overview::of(&fleet_of(http), &http.collector)));
     Ok(options.small(json::CONTENT_TYPE, body.await?))
 }
 
@@ -72,11 +82,18 @@ pub(super) async fn overview_json(
 pub(super) async fn agents(
     AppState(http): AppState<Arc<HttpState>>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     options: ResponseOptions,
 ) -> Answer {
     let search = search(query.as_deref())?;
-    let page =
-        on_fleet(&http, move |_, fleet| html::agents(&search, &search.list(&fleet), fleet.at.unix));
+    let page = move |http: &HttpState| {
+        let fleet = fleet_of(http);
+        html::agents(&search, &search.list(&fleet), fleet.at.unix)
+    };
+    if negotiate::takes_events(&headers) {
+        return Ok(watched(&http, &options, move |http| page(http).content().to_owned()));
+    }
+    let page = blocking(&http, move |http| page(http).document());
     Ok(shown(options, page.await?))
 }
 
@@ -87,7 +104,7 @@ pub(super) async fn search_json(
     options: ResponseOptions,
 ) -> Answer {
     let search = search(query.as_deref())?;
-    let body = on_fleet(&http, move |_, fleet| line(&search.list(&fleet)));
+    let body = blocking(&http, move |http| line(&search.list(&fleet_of(http))));
     Ok(options.small(json::CONTENT_TYPE, body.await?))
 }
 
@@ -96,11 +113,12 @@ pub(super) async fn agent(
     AppState(http): AppState<Arc<HttpState>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     options: ResponseOptions,
 ) -> Answer {
     let query = Query::try_new(query.as_deref(), &["filter"])?;
     let filter = limited("filter", query.get("filter").unwrap_or_default())?.to_owned();
-    let render = move |http: &HttpState| {
+    let page = move |http: &HttpState| {
         let (collector, now) = (&http.collector, http.collector.clock.moment().unix);
         let known = AgentId::try_new(&id).ok();
         let found = known.as_ref().and_then(|id| {
@@ -112,6 +130,13 @@ pub(super) async fn agent(
         let departures = known.map(|id| (collector.roster.departures(), id));
         let departure = departures.and_then(|(all, id)| all.into_iter().find(|one| one.id == id));
         (StatusCode::NOT_FOUND, html::not_connected(&id, departure.as_ref(), now))
+    };
+    if negotiate::takes_events(&headers) {
+        return Ok(watched(&http, &options, move |http| page(http).1.content().to_owned()));
+    }
+    let render = move |http: &HttpState| {
+        let (status, page) = page(http);
+        (status, page.document())
     };
     let (status, page) = blocking(&http, render).await?;
     Ok((status, shown(options, page)).into_response())
@@ -153,6 +178,17 @@ fn unchanging(mut response: Response) -> Response {
     response
 }
 
+/// Returns a stream that keeps a page up to date.
+fn watched(
+    http: &Arc<HttpState>,
+    options: &ResponseOptions,
+    content: impl FnMut(&HttpState) -> String + Send + 'static,
+) -> Response {
+    let mut response = watch::stream(http, options, content);
+    response.headers_mut().extend(PROTECTION);
+    response
+}
+
 fn shown(options: ResponseOptions, page: String) -> Response {
     let mut response = options.small(HTML, page.into_bytes());
     response.headers_mut().extend(PROTECTION);
@@ -166,12 +202,9 @@ fn line(value: &impl Serialize) -> Vec<u8> {
     body
 }
 
-/// Computes something of a copy of the fleet.
-async fn on_fleet<T: Send + 'static>(
-    http: &Arc<HttpState>,
-    compute: impl FnOnce(&HttpState, Arc<FleetCopy>) -> T + Send + 'static,
-) -> Result<T, HttpError> {
-    blocking(http, move |http| compute(http, http.collector.web.fleet.get(&http.collector))).await
+/// Returns a copy of the fleet that is at most a second old.
+fn fleet_of(http: &HttpState) -> Arc<FleetCopy> {
+    http.collector.web.fleet.get(&http.collector)
 }
 
 /// Runs on a blocking thread, because a large fleet takes milliseconds.

@@ -85,6 +85,12 @@ pub struct Metrics {
     pub scrapes_broken: Counter,
     /// HTTP connections evicted for newer ones.
     pub http_evicted: Counter,
+    /// Streams to open pages.
+    pub watchers: Gauge,
+    /// Streams refused because too many were open.
+    pub watchers_refused: Counter,
+    /// Streams whose client did not take an event in time.
+    pub watchers_cut: Counter,
     unauthorized: Family<CauseLabel, Counter>,
     /// HTTP requests without a valid credential, or without the right to delete.
     pub http_unauthorized: Counter,
@@ -127,6 +133,9 @@ impl Metrics {
             scrapes_refused: Counter::default(),
             scrapes_broken: Counter::default(),
             http_evicted: Counter::default(),
+            watchers: Gauge::default(),
+            watchers_refused: Counter::default(),
+            watchers_cut: Counter::default(),
             unauthorized: Family::default(),
             http_unauthorized: Counter::default(),
             http_tls_failures: Counter::default(),
@@ -241,6 +250,21 @@ impl Metrics {
             "fleetgauge_http_connections_evicted",
             "HTTP connections evicted in favor of others",
             self.http_evicted.clone(),
+        );
+        to.register(
+            "fleetgauge_http_watchers",
+            "Streams that keep open pages up to date",
+            self.watchers.clone(),
+        );
+        to.register(
+            "fleetgauge_http_watchers_refused",
+            "Streams for open pages refused because too many were open",
+            self.watchers_refused.clone(),
+        );
+        to.register(
+            "fleetgauge_http_watchers_cut",
+            "Streams for open pages whose client stalled",
+            self.watchers_cut.clone(),
         );
         to.register(
             "fleetgauge_unauthorized",

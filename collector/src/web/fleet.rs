@@ -1,10 +1,11 @@
 //! A copy of what pages show of all agents.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use super::headline::{HeadlinePlan, HeadlineValues};
+use super::html::Page;
 use crate::clock::{Millis, Moment};
 use crate::exposition::agent_of;
 use crate::roster::Departure;
@@ -22,6 +23,8 @@ pub(crate) struct FleetCopy {
     pub(crate) agents: Vec<AgentRow>,
     /// Agents that are not connected, the latest departure first.
     pub(crate) departed: Vec<DepartedRow>,
+    /// The page of the whole fleet, rendered once for all who look.
+    pub(crate) overview: OnceLock<Arc<Page>>,
 }
 
 /// A connected agent.
@@ -65,7 +68,7 @@ impl FleetCopy {
             DepartedRow { departure, is_missing }
         });
         let departed = departed.collect();
-        Self { at, agents, departed }
+        Self { at, agents, departed, overview: OnceLock::new() }
     }
 
     /// Returns the agents that are missing, the latest departure first.

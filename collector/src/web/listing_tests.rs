@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use fleetgauge_proto::AgentId;
 
 use super::super::fleet::DepartedRow;
@@ -22,7 +24,12 @@ fn fleet() -> FleetCopy {
     let at = Moment { awake: 2_000, unix: 1_763_831_001 };
     let agents =
         vec![agent("web-1", "web", 0.3), agent("db-1", "db", 0.95), agent("db-2", "db", f64::NAN)];
-    FleetCopy { at, agents, departed: vec![departed("db-9", true), departed("old", false)] }
+    FleetCopy {
+        at,
+        agents,
+        departed: vec![departed("db-9", true), departed("old", false)],
+        overview: OnceLock::new(),
+    }
 }
 
 fn ids(search: &Search) -> Vec<String> {

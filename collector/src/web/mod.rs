@@ -3,7 +3,9 @@
 //! `fleet` copies what they show from the registry and the roster, at most once a second. From the
 //! copy, `overview` computes the figures of the whole fleet, and `listing` the agents that a search
 //! finds. `html` renders them; `http::web` serves them, and the same as JSON.
+//! `changes` finds the lines that an open page lacks; `http::watch` sends them.
 
+mod changes;
 mod fleet;
 mod headline;
 mod history;
@@ -13,6 +15,7 @@ pub(crate) mod overview;
 pub(crate) mod profile;
 mod text;
 
+pub(crate) use changes::ShownLines;
 use fleet::AgentRow;
 pub(crate) use fleet::{FleetCache, FleetCopy};
 pub(crate) use headline::HEADLINES;

@@ -29,4 +29,5 @@ mod tls;
 #[cfg(unix)]
 mod token;
 mod transcripts;
+mod watchers;
 mod web;

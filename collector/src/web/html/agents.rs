@@ -4,14 +4,14 @@ use maud::{Markup, html};
 
 use super::super::HEADLINES;
 use super::super::listing::{Left, Listed, Listing, Search, Sort, State};
-use super::{MAX_LABEL, MAX_LABELS, agent_link, ago, chart, page, reason, text};
+use super::{END, MAX_LABEL, MAX_LABELS, Page, agent_link, ago, chart, reason, text};
 
 /// Returns the page of the agents that a search finds. `now` is in unix seconds.
-pub(crate) fn agents(search: &Search, list: &Listing<'_>, now: u64) -> String {
+pub(crate) fn agents(search: &Search, list: &Listing<'_>, now: u64) -> Page {
     let content = html! {
         h1 { "Agents" }
         (form(search))
-        p role="status" { (text::count(list.found as u64)) " agents" (filters(search)) }
+        (END) p role="status" { (text::count(list.found as u64)) " agents" (filters(search)) }
         @if list.agents.is_empty() {
             p.note { "No agent matches. " a href="/agents" { "Show all." } }
         } @else {
@@ -33,7 +33,7 @@ pub(crate) fn agents(search: &Search, list: &Listing<'_>, now: u64) -> String {
             (pages(search, list))
         }
     };
-    page("Agents", "/agents", &content)
+    Page { title: "Agents".to_owned(), path: "/agents", content }
 }
 
 fn form(search: &Search) -> Markup {
@@ -96,7 +96,7 @@ fn head(title: &str, sort: Sort, search: &Search) -> Markup {
 
 fn row(agent: &Listed<'_>, search: &Search, now: u64) -> Markup {
     html! {
-        tr {
+        (END) tr {
             th scope="row" { (agent_link(agent.id)) }
             td {
                 span.state.(agent.state) { (agent.state) }
@@ -140,7 +140,7 @@ fn pages(search: &Search, list: &Listing<'_>) -> Markup {
     let to = |page: usize| Search { page, ..search.clone() }.link();
     html! {
         @if list.pages > 1 {
-            nav.pages aria-label="Pages of the list" {
+            (END) nav.pages aria-label="Pages of the list" {
                 @if list.page > 1 { a href=(to(list.page - 1)) rel="prev" { "Previous" } }
                 span { "page " (list.page) " of " (list.pages) }
                 @if list.page < list.pages { a href=(to(list.page + 1)) rel="next" { "Next" } }

@@ -4,12 +4,12 @@ use maud::{Markup, html};
 
 use super::super::HEADLINES;
 use super::super::profile::{AgentSeries, MAX_SERIES, Profile, Sample, SeriesFamily};
-use super::{MAX_TEXT, ago, chart, page, text};
+use super::{END, MAX_TEXT, Page, ago, chart, text};
 use crate::roster::Departure;
 
 /// Returns the page of a connected agent. `filter` is what its series were filtered by, `now` the
 /// time in unix seconds.
-pub(crate) fn host(agent: &Profile, series: &AgentSeries, filter: &str, now: u64) -> String {
+pub(crate) fn host(agent: &Profile, series: &AgentSeries, filter: &str, now: u64) -> Page {
     let id = text::visible(&agent.id, MAX_TEXT);
     let content = html! {
         h1 { (id) " " span.state.up { "up" } }
@@ -22,12 +22,12 @@ pub(crate) fn host(agent: &Profile, series: &AgentSeries, filter: &str, now: u64
                     }
                 }
             }
-            article { (identity(agent, now)) }
+            (END) article { (identity(agent, now)) }
         }
         h2 { "Series" }
         (self::series(agent, series, filter))
     };
-    page(&id, "", &content)
+    Page { title: id, path: "", content }
 }
 
 fn identity(agent: &Profile, now: u64) -> Markup {
@@ -64,7 +64,7 @@ fn series(agent: &Profile, series: &AgentSeries, filter: &str) -> Markup {
             button { "Filter" }
             a href={ "/metrics/agents/" (agent.id) } { "metrics page" }
         }
-        p role="status" {
+        (END) p role="status" {
             (text::count(series.found as u64)) " series with values"
             @if series.found > MAX_SERIES { ", of which " (MAX_SERIES) " are shown" }
         }
@@ -74,7 +74,7 @@ fn series(agent: &Profile, series: &AgentSeries, filter: &str) -> Markup {
 
 fn family(family: &SeriesFamily) -> Markup {
     html! {
-        section.family {
+        (END) section.family {
             h3 { (family.name) }
             @if !family.help.is_empty() { p.note { (text::visible(&family.help, MAX_TEXT)) } }
             div.scroll {
@@ -87,7 +87,7 @@ fn family(family: &SeriesFamily) -> Markup {
 fn row(sample: &Sample, family: &str) -> Markup {
     let human = text::value(&sample.name, &sample.value);
     html! {
-        tr {
+        (END) tr {
             th scope="row" {
                 @if sample.name != family { (sample.name) " " }
                 @for (name, value) in &sample.labels {
@@ -104,7 +104,7 @@ fn row(sample: &Sample, family: &str) -> Markup {
 }
 
 /// Returns the page of an agent that is not connected.
-pub(crate) fn not_connected(id: &str, departure: Option<&Departure>, now: u64) -> String {
+pub(crate) fn not_connected(id: &str, departure: Option<&Departure>, now: u64) -> Page {
     let id = text::visible(id, MAX_TEXT);
     let content = html! {
         h1 { (id) }
@@ -118,5 +118,5 @@ pub(crate) fn not_connected(id: &str, departure: Option<&Departure>, now: u64) -
             p { "This collector has no agent with this id. " a href="/agents" { "All agents" } }
         }
     };
-    page(&id, "", &content)
+    Page { title: id, path: "", content }
 }

@@ -1,8 +1,8 @@
 //! HTML of the pages.
 //!
-//! Pages work without script, and take nothing from elsewhere. With script, they ask for themselves
-//! every second and show what has changed. Templates escape every text; those
-//! of agents are also made [visible](super::text::visible).
+//! Pages work without script, and take nothing from elsewhere. With script, they get the lines
+//! that change. Templates escape every text; those of agents are also made
+//! [visible](super::text::visible).
 
 mod agents;
 mod chart;
@@ -11,7 +11,7 @@ mod overview;
 
 use std::time::{Duration, SystemTime};
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub(crate) use agents::agents;
 pub(crate) use host::{host, not_connected};
@@ -37,8 +37,31 @@ const MAX_UNIX: u64 = 253_402_300_799;
 /// Maximum number of characters of other texts of agents: more than an id has.
 const MAX_TEXT: usize = 256;
 
-/// Returns a page. `path` is that of its entry in the navigation.
-fn page(title: &str, path: &str, content: &Markup) -> String {
+/// End of a line. What changes alone, such as a row, is a line: see [`changes`](super::changes).
+const END: PreEscaped<&str> = PreEscaped("\n");
+
+/// A page for people.
+#[derive(Debug)]
+pub(crate) struct Page {
+    title: String,
+    /// Path of its entry in the navigation.
+    path: &'static str,
+    content: Markup,
+}
+
+impl Page {
+    /// Returns what changes while the page is open, in lines.
+    pub(crate) fn content(&self) -> &str {
+        &self.content.0
+    }
+
+    /// Returns the HTML document.
+    pub(crate) fn document(&self) -> String {
+        document(&self.title, self.path, &self.content)
+    }
+}
+
+fn document(title: &str, path: &str, content: &Markup) -> String {
     let links = [("/", "Overview"), ("/agents", "Agents")];
     let markup = html! {
         (DOCTYPE)

@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::super::overview::{CollectorFigures, HeadlineFigures, Missing, Overview, Trend};
-use super::{agent_link, ago, chart, page, reason, text};
+use super::{END, Page, agent_link, ago, chart, reason, text};
 
 /// Returns the page of the whole fleet.
-pub(crate) fn overview(fleet: &Overview<'_>) -> String {
+pub(crate) fn overview(fleet: &Overview<'_>) -> Page {
     let content = html! {
         h1 { "Fleet" }
         (tiles(fleet))
@@ -18,7 +18,7 @@ pub(crate) fn overview(fleet: &Overview<'_>) -> String {
             (collector(&fleet.collector))
         }
     };
-    page("Fleet", "/", &content)
+    Page { title: "Fleet".to_owned(), path: "/", content }
 }
 
 fn tiles(fleet: &Overview<'_>) -> Markup {
@@ -26,27 +26,27 @@ fn tiles(fleet: &Overview<'_>) -> Markup {
     let rate = fleet.reports_per_second;
     html! {
         div.tiles {
-            div.tile {
+            (END) div.tile {
                 a href="/agents?state=up" { b { (text::count(agents.connected as u64)) } " up" }
                 (chart::trend(&fleet.history, "Connected agents during the last hour", |trend| {
                     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
                     Some(trend.agents as f64)
                 }))
             }
-            div.tile.bad[agents.missing > 0] {
+            (END) div.tile.bad[agents.missing > 0] {
                 a href="/agents?state=missing" {
                     b { (text::count(agents.missing as u64)) } " missing"
                 }
                 p.note { (text::count(agents.departed_today as u64)) " left within 24 hours" }
             }
-            div.tile {
+            (END) div.tile {
                 span {
                     b { (rate.map_or("–".to_owned(), |rate| format!("{rate:.1}"))) } " reports/s"
                 }
                 (chart::trend(&fleet.history, "Reports a second during the last hour",
                     |Trend { reports_per_second, .. }| *reports_per_second))
             }
-            div.tile {
+            (END) div.tile {
                 span { b { (text::count(fleet.series as u64)) } " series" }
                 p.note { a href="/metrics/fleet" { "distribution of every gauge" } }
             }
@@ -57,7 +57,7 @@ fn tiles(fleet: &Overview<'_>) -> Markup {
 fn distribution(headline: &HeadlineFigures<'_>) -> Markup {
     let HeadlineFigures { name, title, count, mean, bars, worst } = headline;
     html! {
-        article {
+        (END) article {
             h2 { (title) }
             @if *count == 0 {
                 p.note { "No connected agent reports it." }
@@ -71,7 +71,7 @@ fn distribution(headline: &HeadlineFigures<'_>) -> Markup {
                     caption { "Largest values" }
                     tbody {
                         @for one in worst {
-                            tr {
+                            (END) tr {
                                 th scope="row" { (agent_link(one.id)) }
                                 td { (chart::meter(Some(one.value))) }
                             }
@@ -86,7 +86,7 @@ fn distribution(headline: &HeadlineFigures<'_>) -> Markup {
 
 fn missing(shown: &[Missing<'_>], count: usize, now: u64) -> Markup {
     html! {
-        article {
+        (END) article {
             h2 { "Missing" }
             @if shown.is_empty() {
                 p.note { "Every agent that is expected, or left without Bye, is connected." }
@@ -95,7 +95,7 @@ fn missing(shown: &[Missing<'_>], count: usize, now: u64) -> Markup {
                     thead { tr { th { "Agent" } th { "Left" } th { "Reason" } } }
                     tbody {
                         @for one in shown {
-                            tr {
+                            (END) tr {
                                 th scope="row" { (agent_link(one.id)) }
                                 td { (ago(one.at, now)) }
                                 td { (reason(one.reason)) }
@@ -115,7 +115,7 @@ fn collector(figures: &CollectorFigures) -> Markup {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let bytes = |bytes: usize| text::bytes(bytes as f64);
     html! {
-        article {
+        (END) article {
             h2 { "This collector" }
             dl {
                 dt { "Version" }
