@@ -140,7 +140,9 @@ impl CollectorState {
             // An agent that an operator has moved is not awaited after the next start.
             let is_moved = reason == CloseReason::Drained && !self.draining();
             let noted = if is_moved { CloseReason::Bye } else { reason };
-            self.roster.departed(id, interval_ms, noted, self.clock.moment());
+            let now = self.clock.moment();
+            self.roster.departed(id, interval_ms, noted, now);
+            self.web.presence.add(id, now.unix, Some(reason.reason()));
             if let Some(forwarder) = &self.forwarder {
                 let interval = Duration::from_millis(interval_ms.into());
                 let leave = match reason {

@@ -14,8 +14,9 @@ use super::response::ResponseOptions;
 use super::{HttpState, INDEX, json, negotiate, watch};
 use crate::web::html;
 use crate::web::listing::{Search, Sort, State};
+use crate::web::open_agent::OpenAgent;
 use crate::web::overview::Overview;
-use crate::web::profile::{AgentSeries, Profile};
+use crate::web::profile::Profile;
 use crate::web::{FleetCopy, HEADLINES};
 
 type Answer = Result<Response, HttpError>;
@@ -118,18 +119,10 @@ pub(super) async fn agent(
 ) -> Answer {
     let query = Query::try_new(query.as_deref(), &["filter"])?;
     let filter = limited("filter", query.get("filter").unwrap_or_default())?.to_owned();
-    let page = move |http: &HttpState| {
-        let (collector, now) = (&http.collector, http.collector.clock.moment().unix);
-        let known = AgentId::try_new(&id).ok();
-        let found = known.as_ref().and_then(|id| {
-            Some((Profile::of(id, collector)?, AgentSeries::of(id, &filter, collector)?))
-        });
-        if let Some((profile, series)) = found {
-            return (StatusCode::OK, html::host(&profile, &series, &filter, now));
-        }
-        let departures = known.map(|id| (collector.roster.departures(), id));
-        let departure = departures.and_then(|(all, id)| all.into_iter().find(|one| one.id == id));
-        (StatusCode::NOT_FOUND, html::not_connected(&id, departure.as_ref(), now))
+    let mut open = AgentId::try_new(&id).ok().map(|known| OpenAgent::new(known, filter));
+    let mut page = move |http: &HttpState| match &mut open {
+        Some(open) => agent_page(open, http),
+        None => (StatusCode::NOT_FOUND, html::not_connected(&id, None, 0)),
     };
     if negotiate::takes_events(&headers) {
         return Ok(watched(&http, &options, move |http| page(http).1.content().to_owned()));
@@ -140,6 +133,19 @@ pub(super) async fn agent(
     };
     let (status, page) = blocking(&http, render).await?;
     Ok((status, shown(options, page)).into_response())
+}
+
+/// Returns the page of an agent as it is now, and its status.
+fn agent_page(open: &mut OpenAgent, http: &HttpState) -> (StatusCode, html::Page) {
+    let now = http.collector.clock.moment().unix;
+    if let Some(view) = open.look(&http.collector) {
+        return (StatusCode::OK, html::host(&view, now));
+    }
+    // Of the copy, because the roster can be long, and a stream asks every second.
+    let fleet = fleet_of(http);
+    let departed = fleet.departed.iter().find(|row| row.departure.id == open.id);
+    let departure = departed.map(|row| &row.departure);
+    (StatusCode::NOT_FOUND, html::not_connected(open.id.as_str(), departure, now))
 }
 
 /// Returns one agent as JSON.

@@ -56,6 +56,7 @@ fn remember(collector: &CollectorState, now: Millis) {
         at: now,
         agents: collector.registry.agent_count(),
         reports: collector.telemetry.metrics.reports(),
+        presence: collector.web.presence.totals(),
     };
     collector.web.history.add(point, now);
     collector.web.fleet.expire(now);

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
+use super::presence_log::PresenceTotals;
 use crate::clock::Millis;
 
 /// Interval between two points.
 pub(crate) const EVERY: Millis = 10_000;
-/// Number of points that are kept: those of an hour, some 10 kB.
-const KEPT: usize = 360;
+/// Number of points that are kept: those of an hour, some 15 kB.
+pub(crate) const KEPT: usize = 360;
 
 /// Figures of the fleet at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) struct Point {
     pub(crate) agents: usize,
     /// Number of reports since the start.
     pub(crate) reports: u64,
+    /// Numbers of arrivals and departures since the start.
+    pub(crate) presence: PresenceTotals,
 }
 
 /// The points of the last hour.
@@ -54,7 +57,8 @@ mod tests {
         let history = History::default();
         for tick in 0..3 * 86_400 {
             let at = tick * 1_000;
-            history.add(|| Point { at, agents: 7, reports: tick }, at);
+            let presence = PresenceTotals::default();
+            history.add(|| Point { at, agents: 7, reports: tick, presence }, at);
         }
         let points = history.points();
         assert_eq!(points.len(), KEPT);

@@ -6,20 +6,25 @@
 //! `changes` finds the lines that an open page lacks; `http::watch` sends them.
 
 mod changes;
+mod devices;
 mod fleet;
 mod headline;
 mod history;
 pub(crate) mod html;
 pub(crate) mod listing;
+pub(crate) mod open_agent;
 pub(crate) mod overview;
+mod presence_log;
 pub(crate) mod profile;
 mod text;
+mod trail;
 
 pub(crate) use changes::ShownLines;
 use fleet::AgentRow;
 pub(crate) use fleet::{FleetCache, FleetCopy};
 pub(crate) use headline::HEADLINES;
 pub(crate) use history::{History, Point};
+use presence_log::PresenceLog;
 
 /// What the pages keep: nothing that grows with the fleet, unless somebody looks at it.
 #[derive(Debug, Default)]
@@ -28,4 +33,6 @@ pub(crate) struct WebState {
     pub(crate) fleet: FleetCache,
     /// Figures of the last hour.
     pub(crate) history: History,
+    /// The newest arrivals and departures.
+    pub(crate) presence: PresenceLog,
 }

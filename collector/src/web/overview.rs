@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::history::KEPT;
+use super::presence_log::PresenceChange;
 use super::{AgentRow, FleetCopy, HEADLINES, Point};
 use crate::state::CollectorState;
 
@@ -11,6 +13,10 @@ pub(crate) const BARS: usize = 10;
 const WORST: usize = 10;
 /// Number of missing agents that are shown.
 const MISSING: usize = 20;
+/// Number of arrivals and departures that are shown.
+const CHANGES: usize = 12;
+/// Age of the oldest change that is shown, in seconds.
+const HOUR: u64 = 3_600;
 /// Agents that left within this time have departed today, in seconds.
 const DAY: u64 = 86_400;
 
@@ -26,6 +32,7 @@ pub(crate) struct Overview<'a> {
     pub(crate) reports_per_second: Option<f64>,
     pub(crate) headlines: Vec<HeadlineFigures<'a>>,
     pub(crate) missing: Vec<Missing<'a>>,
+    pub(crate) last_hour: LastHour,
     pub(crate) collector: CollectorFigures,
     pub(crate) history: Vec<Trend>,
 }
@@ -72,6 +79,16 @@ pub(crate) struct Missing<'a> {
     pub(crate) reason: &'static str,
 }
 
+/// What has changed within the last hour, or since the start.
+#[derive(Debug, Serialize)]
+pub(crate) struct LastHour {
+    /// Numbers of arrivals and departures.
+    pub(crate) arrived: u64,
+    pub(crate) left: u64,
+    /// The newest of them, the newest first.
+    pub(crate) newest: Vec<PresenceChange>,
+}
+
 /// State of this collector.
 #[derive(Debug, Serialize)]
 pub(crate) struct CollectorFigures {
@@ -103,7 +120,8 @@ pub(crate) struct Trend {
 
 impl<'a> Overview<'a> {
     pub(crate) fn of(fleet: &'a FleetCopy, collector: &CollectorState) -> Self {
-        let history = trends(&collector.web.history.points(), fleet);
+        let points = collector.web.history.points();
+        let history = trends(&points, fleet);
         let missing = fleet.missing().take(MISSING).map(|row| Missing {
             id: row.departure.id.as_str(),
             at: row.departure.at,
@@ -122,6 +140,7 @@ impl<'a> Overview<'a> {
             reports_per_second: history.last().and_then(|last| last.reports_per_second),
             headlines: (0..HEADLINES.len()).map(|index| figures(&fleet.agents, index)).collect(),
             missing: missing.collect(),
+            last_hour: LastHour::of(collector, &points, fleet.at.unix),
             collector: CollectorFigures::of(collector),
             history,
         }
@@ -141,6 +160,22 @@ impl CollectorFigures {
             engines: engines
                 .map(|(name, lag)| EngineFigures { name: name.to_owned(), lag })
                 .collect(),
+        }
+    }
+}
+
+impl LastHour {
+    fn of(collector: &CollectorState, points: &[Point], now: u64) -> Self {
+        let presence = &collector.web.presence;
+        let totals = presence.totals();
+        // Until the oldest point is an hour old, everything since the start is within the hour.
+        let is_full = points.len() == KEPT;
+        let before = points.first().filter(|_| is_full).map(|point| point.presence);
+        let before = before.unwrap_or_default();
+        Self {
+            arrived: totals.arrived - before.arrived,
+            left: totals.left - before.left,
+            newest: presence.newest_since(now.saturating_sub(HOUR), CHANGES),
         }
     }
 }

@@ -6,7 +6,9 @@ use fleetgauge_proto::AgentId;
 use serde::Serialize;
 
 use super::HEADLINES;
+use super::devices::Devices;
 use super::headline::{HeadlinePlan, HeadlineValues};
+use crate::clock::Millis;
 use crate::exposition::{Disconnected, Format, Sink, render, sample_labels, static_labels};
 use crate::state::CollectorState;
 
@@ -29,6 +31,11 @@ pub(crate) struct Profile {
     pub(crate) series: usize,
     #[serde(flatten)]
     pub(crate) values: BTreeMap<&'static str, Option<f64>>,
+    #[serde(skip)]
+    pub(super) headlines: HeadlineValues,
+    /// Time of its newest report on the collector's clock.
+    #[serde(skip)]
+    pub(super) reported: Millis,
 }
 
 impl Profile {
@@ -44,7 +51,8 @@ impl Profile {
         let handle = agent.handle();
         let hello = handle.hello();
         let now = collector.clock.moment();
-        let age = now.awake.saturating_sub(handle.reported()) / 1_000;
+        let reported = handle.reported();
+        let age = now.awake.saturating_sub(reported) / 1_000;
         Some(Self {
             id: id.as_str().to_owned(),
             labels,
@@ -55,6 +63,8 @@ impl Profile {
             interval_ms: hello.interval_ms,
             series,
             values: named(values),
+            headlines: values,
+            reported,
         })
     }
 }
@@ -71,6 +81,8 @@ pub(crate) struct AgentSeries {
     pub(crate) families: Vec<SeriesFamily>,
     /// Number of series with values that the filter finds.
     pub(crate) found: usize,
+    /// Its filesystems and interfaces, whatever the filter.
+    pub(crate) devices: Devices,
 }
 
 /// Series of a metric family.
@@ -105,7 +117,7 @@ impl AgentSeries {
     /// Reads a metrics page of one agent. `own` are the labels that all its series have.
     fn parse(page: &str, own: &str, filter: &str) -> Self {
         let own: Vec<_> = sample_labels(own).map(|(name, _)| name).collect();
-        let mut found = Self::default();
+        let mut found = Self { devices: Devices::parse(page), ..Self::default() };
         for line in page.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {
                 let (name, help) = rest.split_once(' ').unwrap_or((rest, ""));

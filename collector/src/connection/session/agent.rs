@@ -284,7 +284,11 @@ impl Agent {
             }
             Registration::Pending(pending) => {
                 let series = values.layout().series();
-                let arrived = || collector.roster.arrived(&pending.id);
+                let arrived = || {
+                    collector.roster.arrived(&pending.id);
+                    let now = collector.clock.moment().unix;
+                    collector.web.presence.add(&pending.id, now, None);
+                };
                 let entered = collector.registry.enter_then(pending, values, now, arrived);
                 let entered = entered.map_err(Refusal::of)?;
                 let (id, address) = (&pending.id, pending.handle.address());

@@ -4,17 +4,21 @@ use maud::{Markup, html};
 
 use super::super::overview::{BARS, Trend};
 use super::text;
+use crate::clock::Millis;
 
 /// Width and height of a chart in its own units.
 const WIDTH: usize = 300;
 const HEIGHT: usize = 80;
+/// Height of a line beside a value.
+const SPARK_HEIGHT: f64 = 40.0;
 
 /// Returns a histogram of ratios whose bars link to the agents that they count.
 pub(super) fn histogram(name: &str, title: &str, bars: &[usize; BARS]) -> Markup {
     let most = bars.iter().copied().max().unwrap_or(0).max(1);
     let width = WIDTH / BARS;
     html! {
-        svg.histogram viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 14) } role="img"
+        // Not an image for screen readers: they would hide the links of its bars.
+        svg.histogram viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 14) } role="group"
             aria-label={ "Number of agents by " (title) } {
             @for (index, count) in bars.iter().copied().enumerate() {
                 // A bar of few agents is visible.
@@ -66,6 +70,28 @@ pub(super) fn trend(
     html! {
         svg.trend viewBox={ "0 -2 " (WIDTH) " " (HEIGHT + 4) } preserveAspectRatio="none" role="img"
             aria-label=(label) {
+            title { (label) }
+            polyline points=(line.join(" ")) {}
+        }
+    }
+}
+
+/// Returns a line of ratios from 0 to 1 over time; nothing without two points.
+pub(super) fn sparkline(points: &[(Millis, f64)], label: &str) -> Markup {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return html! {} };
+    if last.0 <= first.0 {
+        return html! {};
+    }
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let place = |(at, ratio): &(Millis, f64)| {
+        let x = (at - first.0) as f64 / (last.0 - first.0) as f64 * WIDTH as f64;
+        let y = SPARK_HEIGHT * (1.0 - ratio.clamp(0.0, 1.0));
+        format!("{x:.1},{y:.1}")
+    };
+    let line: Vec<_> = points.iter().map(place).collect();
+    html! {
+        svg.spark viewBox={ "0 -1 " (WIDTH) " " (SPARK_HEIGHT + 2.0) } preserveAspectRatio="none"
+            role="img" aria-label=(label) {
             title { (label) }
             polyline points=(line.join(" ")) {}
         }

@@ -3,31 +3,128 @@
 use maud::{Markup, html};
 
 use super::super::HEADLINES;
+use super::super::devices::{Devices, Filesystem, Interface};
+use super::super::open_agent::AgentView;
 use super::super::profile::{AgentSeries, MAX_SERIES, Profile, Sample, SeriesFamily};
 use super::{END, MAX_TEXT, Page, ago, chart, text};
 use crate::roster::Departure;
 
-/// Returns the page of a connected agent. `filter` is what its series were filtered by, `now` the
-/// time in unix seconds.
-pub(crate) fn host(agent: &Profile, series: &AgentSeries, filter: &str, now: u64) -> Page {
+/// Returns the page of a connected agent. `now` is in unix seconds.
+pub(crate) fn host(view: &AgentView<'_>, now: u64) -> Page {
+    let agent = &view.profile;
     let id = text::visible(&agent.id, MAX_TEXT);
     let content = html! {
         h1 { (id) " " span.state.up { "up" } }
         div.columns {
-            article {
-                dl {
-                    @for headline in HEADLINES {
-                        dt { (headline.title) }
-                        dd { (chart::meter(agent.values.get(headline.key).copied().flatten())) }
+            (headlines(view))
+            (END) article { (identity(agent, now)) }
+        }
+        (devices(&view.series.devices))
+        h2 { "Series" }
+        (self::series(agent, view.series, view.filter))
+    };
+    Page { title: id, path: "", content }
+}
+
+fn headlines(view: &AgentView<'_>) -> Markup {
+    html! {
+        (END) article {
+            dl.headlines {
+                @for (index, headline) in HEADLINES.iter().enumerate() {
+                    @let label = format!("{} since this page was opened", headline.title);
+                    (END) dt { (headline.title) }
+                    dd {
+                        (chart::meter(view.profile.values.get(headline.key).copied().flatten()))
+                        (chart::sparkline(&view.trail.points(index), &label))
                     }
                 }
             }
-            (END) article { (identity(agent, now)) }
         }
-        h2 { "Series" }
-        (self::series(agent, series, filter))
-    };
-    Page { title: id, path: "", content }
+    }
+}
+
+fn devices(devices: &Devices) -> Markup {
+    html! {
+        @if !devices.filesystems.is_empty() || !devices.interfaces.is_empty() {
+            div.columns.wide {
+                (END) article {
+                    h2 { "Filesystems" }
+                    (filesystems(&devices.filesystems))
+                }
+                (END) article {
+                    h2 { "Network interfaces" }
+                    (interfaces(&devices.interfaces))
+                }
+            }
+        }
+    }
+}
+
+fn filesystems(all: &[Filesystem]) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Filesystems" {
+            table {
+                thead {
+                    tr {
+                        th scope="col" { "Mounted on" }
+                        th scope="col" { "Used" }
+                        th.number scope="col" { "Available" }
+                        th.number scope="col" { "Size" }
+                        th scope="col" { "Device" }
+                    }
+                }
+                tbody {
+                    @for own in all {
+                        (END) tr {
+                            th scope="row" { bdi { (text::visible(&own.mountpoint, MAX_TEXT)) } }
+                            td.nowrap { (chart::meter(Some(own.usage()))) }
+                            td.number { (text::bytes(own.available)) }
+                            td.number { (text::bytes(own.size)) }
+                            td.note {
+                                bdi { (text::visible(&own.device, MAX_TEXT)) }
+                                " " (text::visible(&own.kind, MAX_TEXT))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn interfaces(all: &[Interface]) -> Markup {
+    let rate = |rate: Option<f64>| rate.map_or("–".to_owned(), |rate| text::bytes(rate) + "/s");
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Network interfaces" {
+            table {
+                thead {
+                    tr {
+                        th scope="col" { "Interface" }
+                        th.number scope="col" { "Receives" }
+                        th.number scope="col" { "Sends" }
+                        th.number scope="col" { "Received" }
+                        th.number scope="col" { "Sent" }
+                        th.number scope="col" { "Errors" }
+                    }
+                }
+                tbody {
+                    @for own in all {
+                        (END) tr {
+                            th scope="row" {
+                                bdi { (text::visible(&own.name, MAX_TEXT)) }
+                                @if own.is_up == Some(false) { " " span.state.departed { "down" } }
+                            }
+                            td.number { (rate(own.rate.map(|rate| rate.received))) }
+                            td.number { (rate(own.rate.map(|rate| rate.sent))) }
+                            td.number { (text::bytes(own.traffic.received)) }
+                            td.number { (text::bytes(own.traffic.sent)) }
+                            td.number { (own.errors) }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn identity(agent: &Profile, now: u64) -> Markup {

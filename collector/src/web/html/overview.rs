@@ -2,7 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::super::overview::{CollectorFigures, HeadlineFigures, Missing, Overview, Trend};
+use super::super::overview::{
+    CollectorFigures, HeadlineFigures, LastHour, Missing, Overview, Trend,
+};
 use super::{END, Page, agent_link, ago, chart, reason, text};
 
 /// Returns the page of the whole fleet.
@@ -15,6 +17,7 @@ pub(crate) fn overview(fleet: &Overview<'_>) -> Page {
         }
         div.columns {
             (missing(&fleet.missing, fleet.agents.missing, fleet.at))
+            (last_hour(&fleet.last_hour, fleet.at))
             (collector(&fleet.collector))
         }
     };
@@ -105,6 +108,34 @@ fn missing(shown: &[Missing<'_>], count: usize, now: u64) -> Markup {
                 }
                 @if count > shown.len() {
                     p { a href="/agents?state=missing" { "all " (text::count(count as u64)) } }
+                }
+            }
+        }
+    }
+}
+
+fn last_hour(hour: &LastHour, now: u64) -> Markup {
+    html! {
+        (END) article {
+            h2 { "Last hour" }
+            p.note {
+                (text::count(hour.arrived)) " connected, " (text::count(hour.left)) " left"
+            }
+            table {
+                tbody {
+                    @for change in &hour.newest {
+                        (END) tr {
+                            th scope="row" { (agent_link(change.id.as_str())) }
+                            td {
+                                @if let Some(why) = change.left {
+                                    span.state.missing { "left" } " " (reason(why))
+                                } @else {
+                                    span.state.up { "connected" }
+                                }
+                            }
+                            td { (ago(change.at, now)) }
+                        }
+                    }
                 }
             }
         }
