@@ -198,3 +198,39 @@ fn pages_allow_nothing_from_elsewhere() {
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{path}");
     }
 }
+
+/// Returns the names of all fields in a document.
+fn fields(document: &Value, found: &mut std::collections::BTreeSet<String>) {
+    match document {
+        Value::Array(items) => items.iter().for_each(|item| fields(item, found)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                found.insert(name.clone());
+                // The names of labels are those of the agents.
+                if name != "labels" {
+                    fields(value, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_the_api_is_documented() {
+    let collector = Collector::with(unpaced());
+    let _agent = join(&collector, "a", "db", [0.5; 3]);
+    drop(join(&collector, "b", "db", [0.5; 3]));
+    eventually("an agent is missing", || {
+        document(&collector, "/api/overview")["agents"]["missing"] == 1
+    });
+    let mut found = std::collections::BTreeSet::new();
+    for path in ["/api/overview", "/api/search", "/api/agents/a"] {
+        fields(&document(&collector, path), &mut found);
+    }
+    assert!(found.len() > 30, "{found:?}");
+    let docs = include_str!("../../../docs/pages.md");
+    for name in found {
+        assert!(docs.contains(&format!("`{name}`")), "{name}");
+    }
+}

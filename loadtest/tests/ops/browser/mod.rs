@@ -88,6 +88,49 @@ fn pages_fit_every_screen_dark_and_light_with_and_without_scripts() {
     }
 }
 
+/// Rules of axe-core: contrast, names of controls, order of headings, and others.
+#[test]
+#[ignore = "needs chromium and axe-core"]
+fn pages_have_no_violation_of_rules_for_accessibility() {
+    let file = std::env::var_os("AXE_CORE").expect("AXE_CORE: path of axe.min.js");
+    let axe = std::fs::read_to_string(file).unwrap();
+    let mut pages = Pages::start(true);
+    // So that the pages show an agent that is missing, too.
+    pages.agents[0].kill();
+    let check = "return axe.run().then(found => found.violations.map(
+        rule => rule.id + ' ' + rule.nodes.map(node => node.html).join(' ')))";
+    let paths = ["/", "/agents", "/agents?q=nothing", "/agents/db-1", "/agents/web-1"];
+    let screens = WIDTHS.into_iter().flat_map(|width| SCHEMES.map(|scheme| (width, scheme)));
+    for (path, (width, scheme)) in screens.flat_map(|screen| paths.map(|path| (path, screen))) {
+        pages.browser.show(width, scheme);
+        pages.open(path);
+        pages.wait_for_text("fleetgauge", true);
+        pages.browser.run(&axe);
+        let violations = pages.browser.run(check);
+        assert_eq!(violations, serde_json::json!([]), "{path} at {width}, {scheme}");
+    }
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn open_page_of_an_agent_draws_its_values() {
+    let pages = Pages::start(true);
+    pages.open("/agents/db-1");
+    let points = "return document.querySelector('svg.spark polyline')?.points.length ?? 0";
+    let count = || pages.browser.run(points).as_u64().unwrap();
+    wait_for("a line", 60, || (count() >= 2).then_some(()));
+    let before = count();
+    wait_for("a longer line", 60, || (count() > before).then_some(()));
+    // Somebody who filters the series keeps the input, although the page changes meanwhile.
+    pages.browser.run("document.querySelector('input[name=filter]').focus()");
+    pages.browser.type_text("cpu_usage");
+    pages.wait_for_text("host_memory_total_bytes", false);
+    assert!(pages.text().contains("host_cpu_usage_ratio"), "{}", pages.text());
+    let entered = "return document.activeElement.value + location.search";
+    assert_eq!(pages.browser.run(entered), "cpu_usage?filter=cpu_usage");
+    pages.expect_no_errors();
+}
+
 #[test]
 #[ignore = "needs chromium"]
 fn open_page_follows_the_fleet() {
