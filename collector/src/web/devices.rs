@@ -47,12 +47,21 @@ pub(super) fn used_ratio(size: f64, free: f64, available: f64) -> f64 {
 #[derive(Debug, Default)]
 pub(crate) struct Interface {
     pub(crate) name: String,
-    pub(crate) is_up: Option<bool>,
+    /// State of the kernel; loopback and tunnels have none.
+    pub(super) is_up: Option<bool>,
+    pub(super) has_carrier: Option<bool>,
     pub(crate) traffic: Traffic,
     /// Bytes a second since the report before; `None` until there is one.
     pub(crate) rate: Option<Traffic>,
     /// Number of errors in both directions since boot.
     pub(crate) errors: f64,
+}
+
+impl Interface {
+    /// Whether it is known to be down.
+    pub(crate) fn is_down(&self) -> bool {
+        self.is_up == Some(false) && self.has_carrier != Some(true)
+    }
 }
 
 /// Bytes that an interface has moved.
@@ -122,7 +131,8 @@ fn add_filesystem(
 fn add_interface(all: &mut BTreeMap<String, Interface>, field: &str, labels: &str, value: f64) {
     if !matches!(
         field,
-        "up" | "receive_bytes_total"
+        "up" | "carrier"
+            | "receive_bytes_total"
             | "transmit_bytes_total"
             | "receive_errs_total"
             | "transmit_errs_total"
@@ -133,6 +143,7 @@ fn add_interface(all: &mut BTreeMap<String, Interface>, field: &str, labels: &st
     let own = all.entry(name.clone()).or_insert_with(|| Interface { name, ..Interface::default() });
     match field {
         "up" => own.is_up = Some(value > 0.0),
+        "carrier" => own.has_carrier = Some(value > 0.0),
         "receive_bytes_total" => own.traffic.received = value,
         "transmit_bytes_total" => own.traffic.sent = value,
         _ => own.errors += value,
@@ -151,7 +162,9 @@ mod tests {
         node_filesystem_avail_bytes{agent=\"a\",device=\"/dev/sda1\",fstype=\"ext4\",mountpoint=\"/\"} 40\n\
         node_filesystem_avail_bytes{agent=\"a\",device=\"/dev/sdb1\",fstype=\"xfs\",mountpoint=\"/x \\\"y\\\"\"} 10\n\
         node_filesystem_readonly{agent=\"a\",device=\"/dev/sdc\",fstype=\"xfs\",mountpoint=\"/ro\"} 1\n\
-        node_network_up{agent=\"a\",device=\"eth0\"} 1\n\
+        node_network_up{agent=\"a\",device=\"eth0\"} 0\n\
+        node_network_carrier{agent=\"a\",device=\"eth0\"} 1\n\
+        node_network_up{agent=\"a\",device=\"eth1\"} 0\n\
         node_network_receive_bytes_total{agent=\"a\",device=\"eth0\"} 5e6\n\
         node_network_transmit_bytes_total{agent=\"a\",device=\"eth0\"} 7\n\
         node_network_receive_errs_total{agent=\"a\",device=\"eth0\"} 1\n\
@@ -172,8 +185,9 @@ mod tests {
     #[test]
     fn interface_has_its_traffic_and_the_errors_of_both_directions() {
         let devices = Devices::parse(PAGE);
-        let [eth0] = &devices.interfaces[..] else { panic!("{:?}", devices.interfaces) };
-        assert_eq!((&*eth0.name, eth0.is_up, eth0.errors), ("eth0", Some(true), 3.0));
+        let [eth0, eth1] = &devices.interfaces[..] else { panic!("{:?}", devices.interfaces) };
+        assert_eq!((&*eth0.name, eth0.is_down(), eth0.errors), ("eth0", false, 3.0));
+        assert_eq!((&*eth1.name, eth1.is_down()), ("eth1", true));
         assert_eq!(eth0.traffic, Traffic { received: 5e6, sent: 7.0 });
     }
 

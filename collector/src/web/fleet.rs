@@ -51,7 +51,7 @@ impl AgentRow {
 }
 
 impl FleetCopy {
-    fn take(collector: &CollectorState) -> Self {
+    pub(super) fn take(collector: &CollectorState) -> Self {
         let CollectorState { registry, roster, clock, .. } = collector;
         let at = clock.moment();
         let expected = roster.expected();

@@ -26,6 +26,9 @@ pub(crate) use headline::HEADLINES;
 pub(crate) use history::{History, Point};
 use presence_log::PresenceLog;
 
+#[cfg(test)]
+mod cost_tests;
+
 /// What the pages keep: nothing that grows with the fleet, unless somebody looks at it.
 #[derive(Debug, Default)]
 pub(crate) struct WebState {

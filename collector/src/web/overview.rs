@@ -14,7 +14,7 @@ const WORST: usize = 10;
 /// Number of missing agents that are shown.
 const MISSING: usize = 20;
 /// Number of arrivals and departures that are shown.
-const CHANGES: usize = 12;
+const CHANGES: usize = 10;
 /// Age of the oldest change that is shown, in seconds.
 const HOUR: u64 = 3_600;
 /// Agents that left within this time have departed today, in seconds.

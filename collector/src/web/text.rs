@@ -48,6 +48,12 @@ pub(super) fn count(number: impl TryInto<u64>) -> String {
     text
 }
 
+/// Returns a number of events a second: with a decimal place if it is small.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
+pub(super) fn rate(number: f64) -> String {
+    if number < 100.0 { format!("{number:.1}") } else { count(number.round() as u64) }
+}
+
 /// Returns a number of bytes with a unit.
 pub(super) fn bytes(number: f64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -67,6 +73,7 @@ pub(super) fn span(seconds: u64) -> String {
     let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{rest} s"),
+        (0, 0, 10..) => format!("{minutes} min"),
         (0, 0, _) => format!("{minutes} min {rest} s"),
         (0, _, _) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),
@@ -102,6 +109,7 @@ mod tests {
     fn numbers_have_units() {
         assert_eq!([percent(0.256), percent(f64::NAN)], ["26 %", "–"]);
         assert_eq!([count(0_u64), count(999_u64), count(1_234_567_u64)], ["0", "999", "1,234,567"]);
+        assert_eq!([rate(0.25), rate(99.96), rate(4_950.2)], ["0.2", "100.0", "4,950"]);
         assert_eq!([bytes(512.0), bytes(1_536.0), bytes(1e12)], ["512 B", "1.5 KiB", "931 GiB"]);
         assert_eq!(
             [span(59), span(61), span(7_260), span(90_000)],

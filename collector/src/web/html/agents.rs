@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::HEADLINES;
 use super::super::listing::{Left, Listed, Listing, Search, Sort, State};
-use super::{END, MAX_LABEL, MAX_LABELS, Page, agent_link, ago, chart, reason, text};
+use super::{END, MAX_LABEL, MAX_LABELS, Page, agent_link, ago, chart, isolated, reason, text};
 
 /// Returns the page of the agents that a search finds. `now` is in unix seconds.
 pub(crate) fn agents(search: &Search, list: &Listing<'_>, now: u64) -> Page {
@@ -123,7 +123,7 @@ fn row(agent: &Listed<'_>, search: &Search, now: u64) -> Markup {
 fn label(name: &str, value: &str, search: &Search) -> Markup {
     let is_short = name.len() + value.len() <= MAX_LABEL;
     let shown = html! {
-        (text::visible(name, MAX_LABEL)) "=" bdi { (text::visible(value, MAX_LABEL)) }
+        (text::visible(name, MAX_LABEL)) "=" (isolated(value, MAX_LABEL))
     };
     // A page with the links of long labels would be large.
     let link = is_short.then(|| {

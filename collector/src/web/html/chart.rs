@@ -98,19 +98,17 @@ pub(super) fn sparkline(points: &[(Millis, f64)], label: &str) -> Markup {
     }
 }
 
-/// Returns a bar that shows a ratio.
+/// Returns a bar that shows a ratio. A list has hundreds, so its markup is short: the style sheet
+/// has the rest.
 pub(super) fn meter(ratio: Option<f64>) -> Markup {
     #[expect(clippy::cast_possible_truncation, reason = "clamped to a small number")]
     let width = ratio.map(|ratio| (ratio.clamp(0.0, 1.0) * 100.0).round() as i64);
     html! {
         @if let (Some(ratio), Some(width)) = (ratio, width) {
-            span.number { (text::percent(ratio)) }
-            svg.meter viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" {
-                rect.track width="100" height="6" {}
-                rect.bar.hot[width >= 90] width=(width) height="6" {}
-            }
+            b { (text::percent(ratio)) }
+            svg.meter aria-hidden="true" { rect.hot[width >= 90] width={ (width) "%" } {} }
         } @else {
-            span.number { "–" }
+            b { "–" }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::super::HEADLINES;
 use super::super::devices::{Devices, Filesystem, Interface};
 use super::super::open_agent::AgentView;
 use super::super::profile::{AgentSeries, MAX_SERIES, Profile, Sample, SeriesFamily};
-use super::{END, MAX_TEXT, Page, ago, chart, text};
+use super::{END, MAX_TEXT, Page, ago, chart, isolated, text};
 use crate::roster::Departure;
 
 /// Returns the page of a connected agent. `now` is in unix seconds.
@@ -76,12 +76,12 @@ fn filesystems(all: &[Filesystem]) -> Markup {
                 tbody {
                     @for own in all {
                         (END) tr {
-                            th scope="row" { bdi { (text::visible(&own.mountpoint, MAX_TEXT)) } }
+                            th scope="row" { (isolated(&own.mountpoint, MAX_TEXT)) }
                             td.nowrap { (chart::meter(Some(own.usage()))) }
                             td.number { (text::bytes(own.available)) }
                             td.number { (text::bytes(own.size)) }
                             td.note {
-                                bdi { (text::visible(&own.device, MAX_TEXT)) }
+                                (isolated(&own.device, MAX_TEXT))
                                 " " (text::visible(&own.kind, MAX_TEXT))
                             }
                         }
@@ -111,8 +111,8 @@ fn interfaces(all: &[Interface]) -> Markup {
                     @for own in all {
                         (END) tr {
                             th scope="row" {
-                                bdi { (text::visible(&own.name, MAX_TEXT)) }
-                                @if own.is_up == Some(false) { " " span.state.departed { "down" } }
+                                (isolated(&own.name, MAX_TEXT))
+                                @if own.is_down() { " " span.state.departed { "down" } }
                             }
                             td.number { (rate(own.rate.map(|rate| rate.received))) }
                             td.number { (rate(own.rate.map(|rate| rate.sent))) }
@@ -145,7 +145,7 @@ fn identity(agent: &Profile, now: u64) -> Markup {
             }
             @for (name, value) in &agent.labels {
                 dt { (text::visible(name, MAX_TEXT)) }
-                dd { bdi { (text::visible(value, MAX_TEXT)) } }
+                dd { (isolated(value, MAX_TEXT)) }
             }
         }
     }
@@ -170,11 +170,15 @@ fn series(agent: &Profile, series: &AgentSeries, filter: &str) -> Markup {
 }
 
 fn family(family: &SeriesFamily) -> Markup {
+    let is_single = |sample: &Sample| sample.labels.is_empty() && sample.name == family.name;
     html! {
         (END) section.family {
             h3 { (family.name) }
+            @if let [sample] = &family.samples[..] && is_single(sample) {
+                b { (value(sample)) }
+            }
             @if !family.help.is_empty() { p.note { (text::visible(&family.help, MAX_TEXT)) } }
-            div.scroll {
+            @if !family.samples.iter().all(is_single) {
                 table { tbody { @for sample in &family.samples { (row(sample, &family.name)) } } }
             }
         }
@@ -182,20 +186,26 @@ fn family(family: &SeriesFamily) -> Markup {
 }
 
 fn row(sample: &Sample, family: &str) -> Markup {
-    let human = text::value(&sample.name, &sample.value);
     html! {
         (END) tr {
             th scope="row" {
                 @if sample.name != family { (sample.name) " " }
                 @for (name, value) in &sample.labels {
-                    span.label { (name) "=" bdi { (text::visible(value, MAX_TEXT)) } } " "
+                    i { (name) "=" (isolated(value, MAX_TEXT)) } " "
                 }
-                @if sample.labels.is_empty() && sample.name == family { "value" }
             }
-            td.number {
-                @if let Some(human) = human { span title=(sample.value) { (human) } }
-                @else { (sample.value) }
-            }
+            td { (value(sample)) }
+        }
+    }
+}
+
+/// Returns a value with its unit, and as it is on the metrics page.
+fn value(sample: &Sample) -> Markup {
+    html! {
+        @if let Some(human) = text::value(&sample.name, &sample.value) {
+            span title=(sample.value) { (human) }
+        } @else {
+            (sample.value)
         }
     }
 }

@@ -109,6 +109,13 @@ fn utc(unix: u64) -> String {
     time.map_or_else(String::new, httpdate::fmt_http_date)
 }
 
+/// Returns a text of an agent. One that can be written from right to left does not affect what is
+/// around it.
+fn isolated(text: &str, max: usize) -> Markup {
+    let shown = text::visible(text, max);
+    html! { @if shown.is_ascii() { (shown) } @else { bdi { (shown) } } }
+}
+
 /// Returns a link to the page of an agent. Ids contain no characters that need escapes.
 fn agent_link(id: &str) -> Markup {
     html! { a href={ "/agents/" (id) } { (text::visible(id, MAX_TEXT)) } }

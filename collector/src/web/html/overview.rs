@@ -6,6 +6,10 @@ use super::super::overview::{
     CollectorFigures, HeadlineFigures, LastHour, Missing, Overview, Trend,
 };
 use super::{END, Page, agent_link, ago, chart, reason, text};
+use crate::peers::close_reason::CloseReason;
+
+/// Reason of agents that leave on purpose.
+const BYE: &str = CloseReason::Bye.reason();
 
 /// Returns the page of the whole fleet.
 pub(crate) fn overview(fleet: &Overview<'_>) -> Page {
@@ -44,7 +48,7 @@ fn tiles(fleet: &Overview<'_>) -> Markup {
             }
             (END) div.tile {
                 span {
-                    b { (rate.map_or("–".to_owned(), |rate| format!("{rate:.1}"))) } " reports/s"
+                    b { (rate.map_or("–".to_owned(), text::rate)) } " reports/s"
                 }
                 (chart::trend(&fleet.history, "Reports a second during the last hour",
                     |Trend { reports_per_second, .. }| *reports_per_second))
@@ -100,7 +104,7 @@ fn missing(shown: &[Missing<'_>], count: usize, now: u64) -> Markup {
                         @for one in shown {
                             (END) tr {
                                 th scope="row" { (agent_link(one.id)) }
-                                td { (ago(one.at, now)) }
+                                td.nowrap { (ago(one.at, now)) }
                                 td { (reason(one.reason)) }
                             }
                         }
@@ -128,12 +132,13 @@ fn last_hour(hour: &LastHour, now: u64) -> Markup {
                             th scope="row" { (agent_link(change.id.as_str())) }
                             td {
                                 @if let Some(why) = change.left {
-                                    span.state.missing { "left" } " " (reason(why))
+                                    span.state.missing[why != BYE].departed[why == BYE] { "left" }
+                                    " " (reason(why))
                                 } @else {
                                     span.state.up { "connected" }
                                 }
                             }
-                            td { (ago(change.at, now)) }
+                            td.nowrap { (ago(change.at, now)) }
                         }
                     }
                 }
