@@ -96,7 +96,7 @@ impl Results {
             "# Cost on a host, compared with node_exporter\n\n\
              Measured on {date} with {machine}.\n\
              `fleetgauge-host-cost` wrote this page. Do not edit it; run again:\n\n\
-             ```\n\
+             ```sh example\n\
              apt-get install prometheus-node-exporter strace\n\
              {command}\n\
              ```\n\n\
