@@ -36,8 +36,8 @@ fn shell(commands: &str, folder: &Path) -> Output {
 fn documented() -> String {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/secure.md");
     let guide = fs::read_to_string(guide).unwrap();
-    let block = guide.split("\n```\n").find(|block| block.starts_with("umask 077\n"));
-    block.unwrap().to_owned()
+    let block = guide.split("\n```sh\n").find(|block| block.starts_with("umask 077\n"));
+    block.unwrap().split("\n```").next().unwrap().to_owned()
 }
 
 /// The collector accepts the tokens of agents and of HTTP users. It rejects an agent's token on the

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::programs::{Collector, Program, agent_with, repository, wait_for};
+use super::programs::{Collector, Program, agent_with, wait_for};
 
 /// The block of commands in docs/secure.md that starts with `begin`.
 pub(crate) fn commands(begin: &str) -> String {
-    let guide = std::fs::read_to_string(repository("docs/secure.md")).unwrap();
-    guide.split("\n```\n").find(|block| block.starts_with(begin)).unwrap().to_owned()
+    super::book::blocks::commands("secure.md", begin)
 }
 
 pub(crate) fn run(commands: &str, folder: &Path) {

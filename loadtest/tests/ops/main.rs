@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod book;
 mod broken_page;
 mod browser;
 mod certificates;
