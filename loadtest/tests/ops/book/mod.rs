@@ -5,6 +5,7 @@ pub(crate) mod blocks;
 #[cfg(unix)]
 mod commands;
 mod rendered;
+mod settings;
 mod sizes;
 
 use std::collections::BTreeSet;
