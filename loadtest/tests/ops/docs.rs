@@ -15,9 +15,11 @@ use super::http;
 use super::programs::{free_address, repository, wait_for};
 
 /// Pages for operators. Every metric of the collector that they name must exist.
-const GUIDE: [&str; 14] = [
+const GUIDE: [&str; 18] = [
     "docs/codes.md",
     "docs/collector-metrics.md",
+    "docs/get-started.md",
+    "docs/high-availability.md",
     "docs/http.md",
     "docs/install.md",
     "docs/limits.md",
@@ -29,7 +31,9 @@ const GUIDE: [&str; 14] = [
     "docs/prometheus.md",
     "docs/remote-write.md",
     "docs/secure.md",
+    "docs/size.md",
     "docs/troubleshoot.md",
+    "docs/upgrade.md",
 ];
 
 fn read(path: &str) -> String {
