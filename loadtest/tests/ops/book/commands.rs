@@ -2,21 +2,27 @@
 //! bottom. Only addresses and directories differ.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::symlink;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use sha2::{Digest, Sha256};
 
 use super::blocks::{Block, blocks};
 use crate::programs::{Collector, Program, agent, built, free_address, repository, wait_for};
 
 /// Pages whose commands are run by the tests below.
-pub(super) const PAGES: [&str; 10] = [
+pub(super) const PAGES: [&str; 13] = [
     "demo.md",
     "get-started.md",
+    "high-availability.md",
     "http.md",
     "install.md",
     "moving-from-pushgateway.md",
+    "operate.md",
     "pages.md",
+    "prometheus.md",
     "remote-write.md",
     "secure.md",
     "troubleshoot.md",
@@ -98,6 +104,38 @@ fn commands_that_ask_a_collector_work() {
         let output = std::fs::read_to_string(directory.path().join("output")).unwrap();
         assert!(output.contains(answer), "{page}: {output}");
     }
+}
+
+/// Token of an operator with all rights.
+const OPERATOR: &str = "a-token-of-an-operator";
+
+/// A killed host is deleted from the roster, and a collector asks its agents to leave.
+#[test]
+#[ignore = "needs bash and curl"]
+fn operator_retires_a_host_and_drains_a_collector() {
+    let directory = tempfile::tempdir().unwrap();
+    let readers = directory.path().join("readers.toml");
+    let digest = Sha256::digest(OPERATOR);
+    let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let entry = format!("[[credential]]\nuser = \"ops\"\ntokens = [\"sha256:{digest}\"]\n");
+    std::fs::write(&readers, entry + "may_forget = true\nmay_drain = true\n").unwrap();
+    std::fs::set_permissions(&readers, Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(directory.path().join("ops.token"), OPERATOR).unwrap();
+    let collector = Collector::start(&["--http-credentials", readers.to_str().unwrap()]);
+    let mut db = agent("db-1", &collector, "basic");
+    let _web = agent("web-1", &collector, "basic");
+    let has_logged =
+        |text: &str| wait_for(text, 30, || collector.program.log().contains(text).then_some(()));
+    has_logged("agent connected agent=db-1");
+    has_logged("agent connected agent=web-1");
+    db.kill();
+    has_logged("agent disconnected agent=db-1");
+    let replaced =
+        [("c2.example.com:1234", &*collector.http), ("127.0.0.1:1234", &*collector.http)];
+    run("operate.md", directory.path(), &replaced, &[]);
+    has_logged("departed agent deleted agent=db-1");
+    run("high-availability.md", directory.path(), &replaced, &[]);
+    has_logged("agents asked to leave");
 }
 
 #[test]
@@ -204,6 +242,17 @@ fn put_deploy(directory: &Path, http: &str) {
         let file = file.replace("127.0.0.1:1234", http).replace("_interval: 15s", "_interval: 1s");
         std::fs::write(to.join(name), file.replace("for: 1m", "for: 1s")).unwrap();
     }
+}
+
+#[test]
+#[ignore = "needs bash and promtool"]
+fn installed_configuration_of_prometheus_is_valid() {
+    let directory = tempfile::tempdir().unwrap();
+    let installed = directory.path().join("etc");
+    std::fs::create_dir(&installed).unwrap();
+    symlink(repository("deploy"), directory.path().join("deploy")).unwrap();
+    let replaced = [("/etc/prometheus", installed.to_str().unwrap())];
+    run("prometheus.md", directory.path(), &replaced, &[]);
 }
 
 #[test]
