@@ -20,6 +20,9 @@ Examples:
   Report to a collector on this host:
     fleetgauge-agent
 
+  Set up the installed service to report to another host:
+    fleetgauge-agent join collector.example.com:45678
+
   Report to another host, with TLS and a token:
     fleetgauge-agent --collector collector.example.com:45678 --tls-ca ca.pem \\
       --token-file /etc/fleetgauge/token

@@ -1,6 +1,8 @@
 //! The `fleetgauge-agent` command: arguments, log, runtime, signals and exit code.
 
 mod help;
+#[cfg(unix)]
+mod join;
 mod signals;
 
 use std::ffi::OsString;
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, Subcommand};
 use fleetgauge_common::file_limit;
 use fleetgauge_common::log::{self, FilterHandle};
 use fleetgauge_common::settings::{Environment, SettingError, SettingErrors};
@@ -31,12 +33,24 @@ const BLOCKING_THREADS: usize = 3 + 2 * MAX_SCRAPES;
 /// and connections.
 const NEEDED_FILES: u64 = 1024;
 
+// A subcommand, or the settings of an agent. A doc comment would replace the program's description
+// in --help.
 #[derive(Debug, Parser)]
 #[command(name = "fleetgauge-agent", version, about = help::ABOUT, long_about = help::LONG_ABOUT)]
 #[command(after_help = help::AFTER, after_long_help = help::AFTER_LONG)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     flags: Flags,
+}
+
+/// Subcommands; without one the program runs the agent.
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[cfg(unix)]
+    Join(join::JoinCommand),
 }
 
 /// Returns the clap command, for example to render its help.
@@ -48,7 +62,9 @@ pub fn command() -> clap::Command {
 /// Runs the command with these arguments, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let flags = match CommandLine::try_parse_from(arguments) {
-        Ok(CommandLine { flags }) => flags,
+        #[cfg(unix)]
+        Ok(CommandLine { command: Some(Command::Join(join)), .. }) => return join.run(),
+        Ok(CommandLine { flags, .. }) => flags,
         Err(error) => return explain(&error),
     };
     let (config, agent) = match settings(&flags) {

@@ -7,6 +7,8 @@ mod collector;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
+mod join;
+#[cfg(unix)]
 mod log_file;
 #[cfg(unix)]
 mod process;

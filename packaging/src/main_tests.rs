@@ -1,0 +1,33 @@
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn every_program_has_man_pages_and_completions() {
+    let directory = tempfile::tempdir().unwrap();
+    for command in [fleetgauge_agent::cli::command(), fleetgauge_collector::cli::command()] {
+        write(command, directory.path()).unwrap();
+    }
+    let mut files = BTreeSet::new();
+    for within in ["man", "bash", "zsh", "fish"] {
+        for entry in fs::read_dir(directory.path().join(within)).unwrap() {
+            let name = entry.unwrap().file_name();
+            files.insert(format!("{within}/{}", name.to_str().unwrap()));
+        }
+    }
+    let expected = [
+        "bash/fleetgauge-agent.bash",
+        "bash/fleetgauge-collector.bash",
+        "fish/fleetgauge-agent.fish",
+        "fish/fleetgauge-collector.fish",
+        "man/fleetgauge-agent-join.1",
+        "man/fleetgauge-agent.1",
+        "man/fleetgauge-collector-token.1",
+        "man/fleetgauge-collector.1",
+        "zsh/_fleetgauge-agent",
+        "zsh/_fleetgauge-collector",
+    ];
+    assert_eq!(files, expected.map(str::to_owned).into());
+}
