@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod book;
+#[cfg(target_os = "linux")]
+mod boot;
 mod broken_page;
 mod browser;
 mod certificates;
@@ -28,6 +30,8 @@ mod network;
 #[cfg(target_os = "linux")]
 mod node;
 mod node_exporter;
+#[cfg(target_os = "linux")]
+mod packages;
 mod pages;
 mod parity;
 mod programs;
