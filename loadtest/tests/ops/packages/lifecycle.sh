@@ -50,7 +50,8 @@ start() {
 
 # Changes settings of both, and notes which processes run.
 before_upgrade() {
-    sed -i 's/^#interval = .*/interval = "1s"/' /etc/fleetgauge/agent.toml
+    # The first such line; the others are in tables.
+    sed -i '0,/^#interval = .*/s//interval = "1s"/' /etc/fleetgauge/agent.toml
     sed -i 's/^#max_scrapes = .*/max_scrapes = 3/' /etc/fleetgauge/collector.toml
     sha256sum /etc/fleetgauge/*.toml >/packages/settings
     for program in $both; do pid "$program" >"/packages/$program.pid"; done

@@ -5,6 +5,8 @@
 . /packages/lifecycle.sh
 exec 2>&1
 ip link set lo up
+# Systems with rpm have these directories.
+mkdir -p /usr/share/fish/vendor_completions.d /usr/share/licenses /usr/share/zsh/site-functions
 everything >/packages/before
 
 outcome install rpm -i --nodeps /packages/old/*.rpm
