@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -114,7 +114,7 @@ fn with_collectors(text: &str, collectors: &[String]) -> String {
     let top = lines.iter().position(|line| line.trim_start().starts_with('['));
     let top = &lines[..top.unwrap_or(lines.len())];
     let set = top.iter().position(|line| is_setting(line) && !line.starts_with('#'));
-    match set.or_else(|| top.iter().position(|line| is_setting(line))) {
+    match set.or_else(|| top.iter().position(is_setting)) {
         Some(line) => lines[line] = &setting,
         None => lines.insert(0, &setting),
     }
@@ -131,7 +131,7 @@ fn write_like(existing: &Path, new: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
     let mode = match fs::metadata(existing) {
         Ok(like) => {
-            chown(new, Some(like.uid()), Some(like.gid()))?;
+            fchown(&file, Some(like.uid()), Some(like.gid()))?;
             like.mode() & 0o7777
         }
         Err(error) if error.kind() == ErrorKind::NotFound => 0o644,
