@@ -1,5 +1,5 @@
-//! Containers that boot systemd, or run a check without it, over a copy-on-write view of another root
-//! directory.
+//! Containers that boot systemd, or run a check without it, over a copy-on-write view of another
+//! root directory.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,8 @@ impl Root {
         Facts::parse(&printed)
     }
 
-    /// Runs the check in the container without a service manager. Returns the facts that it printed.
+    /// Runs the check in the container without a service manager. Returns the facts that it
+    /// printed.
     pub(crate) fn run(&self, check: &Path) -> Facts {
         self.put(check, "usr/local/bin/check");
         let output = self.nspawn(&["--as-pid2", "--pipe"], "/usr/local/bin/check");
