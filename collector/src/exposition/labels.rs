@@ -2,6 +2,7 @@
 //! agent id comes first.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use fleetgauge_proto::{AgentId, Catalog, StaticLabels};
 
@@ -28,8 +29,15 @@ pub fn write_labels(id: &AgentId, labels: &StaticLabels, client_no: Option<u16>)
 /// Returns the agent id in rendered labels. Ids contain no characters that need escapes.
 #[must_use]
 pub fn agent_of(labels: &str) -> &str {
+    &labels[agent_range(labels)]
+}
+
+/// Returns the range of the agent id in rendered labels.
+pub(crate) fn agent_range(labels: &str) -> Range<usize> {
     let id = labels.strip_prefix(AGENT).unwrap_or_default();
-    id.split('"').next().unwrap_or_default()
+    let length = id.find('"').unwrap_or(id.len());
+    let start = if length > 0 { AGENT.len() } else { 0 };
+    start..start + length
 }
 
 /// Returns the value of the label `client_no` in rendered labels.

@@ -20,7 +20,7 @@ pub use escape::escape_label_value;
 pub(crate) use escape::label_bytes;
 pub use gzip::Gzip;
 pub use head::FamilyHead;
-pub(crate) use labels::{RENAMED, Renames, client_no, prefixes, sample_labels};
+pub(crate) use labels::{RENAMED, Renames, agent_range, client_no, prefixes, sample_labels};
 pub use labels::{agent_of, static_labels, write_labels};
 pub(crate) use number::{label_number, write_value};
 pub(crate) use own_families::OwnFamilies;

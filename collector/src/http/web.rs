@@ -54,13 +54,7 @@ pub(super) async fn overview(
     if !is_watched && !negotiate::takes_html(&headers) {
         return Ok(options.small("text/plain; charset=utf-8", INDEX.into()));
     }
-    let page = |http: &HttpState| {
-        let fleet = fleet_of(http);
-        Arc::clone(fleet.overview.get_or_init(|| {
-            let overview = Overview::of(&fleet, &http.collector);
-            Arc::new(html::overview(&overview))
-        }))
-    };
+    let page = |http: &HttpState| fleet_of(http).overview_page(&http.collector);
     if is_watched {
         return Ok(watched(&http, &options, move |http| page(http).content().to_owned()));
     }
@@ -87,10 +81,7 @@ pub(super) async fn agents(
     options: ResponseOptions,
 ) -> Answer {
     let search = search(query.as_deref())?;
-    let page = move |http: &HttpState| {
-        let fleet = fleet_of(http);
-        html::agents(&search, &search.list(&fleet), fleet.at.unix)
-    };
+    let page = move |http: &HttpState| fleet_of(http).list_page(&search);
     if negotiate::takes_events(&headers) {
         return Ok(watched(&http, &options, move |http| page(http).content().to_owned()));
     }

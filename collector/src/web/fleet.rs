@@ -1,18 +1,24 @@
 //! A copy of what pages show of all agents.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use super::headline::{HeadlinePlan, HeadlineValues};
-use super::html::Page;
+use super::html::{self, Page};
+use super::listing::Search;
+use super::overview::Overview;
 use crate::clock::{Millis, Moment};
-use crate::exposition::agent_of;
+use crate::exposition::agent_range;
 use crate::roster::Departure;
 use crate::state::CollectorState;
 
 /// Maximum age of a copy. However many people look, the fleet is copied at most this often.
 const MAX_AGE: Millis = 1_000;
+/// Maximum number of lists that are kept with a copy, of at most 100 kB each. Others are rendered
+/// for each who looks.
+pub(super) const MAX_LISTS: usize = 16;
 
 /// What pages show of all agents.
 #[derive(Debug)]
@@ -23,8 +29,14 @@ pub(crate) struct FleetCopy {
     pub(crate) agents: Vec<AgentRow>,
     /// Agents that are not connected, the latest departure first.
     pub(crate) departed: Vec<DepartedRow>,
-    /// The page of the whole fleet, rendered once for all who look.
-    pub(crate) overview: OnceLock<Arc<Page>>,
+    pages: RenderedPages,
+}
+
+/// Pages of a copy, rendered once for all who look at the same.
+#[derive(Debug, Default)]
+struct RenderedPages {
+    overview: OnceLock<Arc<Page>>,
+    lists: Mutex<Vec<(Search, Arc<Page>)>>,
 }
 
 /// A connected agent.
@@ -32,6 +44,8 @@ pub(crate) struct FleetCopy {
 pub(crate) struct AgentRow {
     /// Its labels, as rendered on the metrics pages.
     pub(crate) labels: Box<str>,
+    /// Where its id is in the labels: a search compares ids often.
+    id: Range<usize>,
     pub(crate) values: HeadlineValues,
 }
 
@@ -44,9 +58,13 @@ pub(crate) struct DepartedRow {
 }
 
 impl AgentRow {
+    pub(crate) fn new(labels: &str, values: HeadlineValues) -> Self {
+        Self { labels: labels.into(), id: agent_range(labels), values }
+    }
+
     /// Returns the agent's id.
     pub(crate) fn id(&self) -> &str {
-        agent_of(&self.labels)
+        &self.labels[self.id.clone()]
     }
 }
 
@@ -60,7 +78,7 @@ impl FleetCopy {
         let plan = HeadlinePlan::of(registry);
         let mut agents = Vec::with_capacity(registry.agent_count());
         registry.each_agent(|labels, layout, values| {
-            agents.push(AgentRow { labels: labels.into(), values: plan.values(layout, values) });
+            agents.push(AgentRow::new(labels, plan.values(layout, values)));
         });
         let away = departures.into_iter().rev().filter(|one| registry.find(&one.id).is_none());
         let departed = away.map(|departure| {
@@ -68,7 +86,32 @@ impl FleetCopy {
             DepartedRow { departure, is_missing }
         });
         let departed = departed.collect();
-        Self { at, agents, departed, overview: OnceLock::new() }
+        Self::new(at, agents, departed)
+    }
+
+    pub(super) fn new(at: Moment, agents: Vec<AgentRow>, departed: Vec<DepartedRow>) -> Self {
+        Self { at, agents, departed, pages: RenderedPages::default() }
+    }
+
+    /// Returns the page of the whole fleet.
+    pub(crate) fn overview_page(&self, collector: &CollectorState) -> Arc<Page> {
+        let render = || Arc::new(html::overview(&Overview::of(self, collector)));
+        Arc::clone(self.pages.overview.get_or_init(render))
+    }
+
+    /// Returns the page of a search.
+    pub(crate) fn list_page(&self, search: &Search) -> Arc<Page> {
+        let lists = &self.pages.lists;
+        let known =
+            lists.lock().iter().find(|(own, _)| own == search).map(|(_, page)| page.clone());
+        known.unwrap_or_else(|| {
+            let page = Arc::new(html::agents(search, &search.list(self), self.at.unix));
+            let mut lists = lists.lock();
+            if lists.len() < MAX_LISTS {
+                lists.push((search.clone(), Arc::clone(&page)));
+            }
+            page
+        })
     }
 
     /// Returns the agents that are missing, the latest departure first.

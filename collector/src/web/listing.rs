@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::headline::HeadlineValues;
+use super::fleet::DepartedRow;
 use super::{AgentRow, FleetCopy, HEADLINES};
 use crate::exposition::static_labels;
 
@@ -114,14 +114,11 @@ pub(crate) struct Left {
     pub(crate) reason: &'static str,
 }
 
-/// An agent that a search finds.
+/// An agent that a search finds. Small, because a search of a large fleet sorts many.
 #[derive(Clone, Copy)]
-struct Found<'a> {
-    id: &'a str,
-    state: State,
-    labels: &'a str,
-    values: HeadlineValues,
-    departed: Option<Left>,
+enum Found<'a> {
+    Up(&'a AgentRow),
+    Away(&'a DepartedRow),
 }
 
 impl Search {
@@ -164,9 +161,9 @@ impl Search {
         let order = |one: &Found<'_>, other: &Found<'_>| {
             let by_value = match self.sort {
                 Sort::Id => Ordering::Equal,
-                Sort::Headline(index) => descending(one.values[index], other.values[index]),
+                Sort::Headline(index) => descending(one.value(index), other.value(index)),
             };
-            by_value.then_with(|| one.id.cmp(other.id))
+            by_value.then_with(|| one.id().cmp(other.id()))
         };
         // Most look at the first pages: the agents behind them need no order.
         let end = page * PAGE;
@@ -181,33 +178,20 @@ impl Search {
     }
 
     fn find<'a>(&self, fleet: &'a FleetCopy) -> Vec<Found<'a>> {
-        let up = fleet.agents.iter().filter(|agent| self.matches(agent));
-        let up = up.map(|agent| Found {
-            id: agent.id(),
-            state: State::Up,
-            labels: &agent.labels,
-            values: agent.values,
-            departed: None,
-        });
-        let values = [f64::NAN; HEADLINES.len()];
+        let (with_up, with_missing, with_departed) = match self.state {
+            State::All => (true, true, false),
+            State::Up => (true, false, false),
+            State::Missing => (false, true, false),
+            State::Departed => (false, false, true),
+        };
         // Nothing but the id of an agent that is away is known.
         let can_be_away = self.label.is_none() && self.ranges.iter().all(Option::is_none);
-        let away = fleet
-            .departed
-            .iter()
-            .filter(|row| can_be_away && contains(row.departure.id.as_str(), &self.text));
-        let away = away.map(|row| Found {
-            id: row.departure.id.as_str(),
-            state: if row.is_missing { State::Missing } else { State::Departed },
-            labels: "",
-            values,
-            departed: Some(Left { at: row.departure.at, reason: row.departure.reason.name() }),
+        let up = fleet.agents.iter().filter(|agent| with_up && self.matches(agent));
+        let away = fleet.departed.iter().filter(|row| {
+            let in_state = if row.is_missing { with_missing } else { with_departed };
+            can_be_away && in_state && contains(row.departure.id.as_str(), &self.text)
         });
-        let is_listed = |one: &Found<'_>| match self.state {
-            State::All => one.state != State::Departed,
-            state => one.state == state,
-        };
-        up.chain(away).filter(is_listed).collect()
+        up.map(Found::Up).chain(away.map(Found::Away)).collect()
     }
 
     fn matches(&self, agent: &AgentRow) -> bool {
@@ -226,19 +210,48 @@ impl Search {
 }
 
 impl<'a> Found<'a> {
+    fn id(&self) -> &'a str {
+        match self {
+            Self::Up(agent) => agent.id(),
+            Self::Away(row) => row.departure.id.as_str(),
+        }
+    }
+
+    /// Returns a headline value; NaN if it has none.
+    fn value(&self, headline: usize) -> f64 {
+        match self {
+            Self::Up(agent) => agent.values[headline],
+            Self::Away(_) => f64::NAN,
+        }
+    }
+
     fn listed(&self) -> Listed<'a> {
-        let Self { id, state, labels, values, departed } = *self;
-        let values = HEADLINES.iter().zip(values);
-        let values = values.map(|(own, value)| (own.key, Some(value).filter(|v| v.is_finite())));
+        let (state, labels, departed) = match self {
+            Self::Up(agent) => (State::Up, &*agent.labels, None),
+            Self::Away(DepartedRow { departure, is_missing }) => {
+                let state = if *is_missing { State::Missing } else { State::Departed };
+                (state, "", Some(Left { at: departure.at, reason: departure.reason.name() }))
+            }
+        };
+        let values = HEADLINES.iter().enumerate().map(|(index, own)| {
+            let value = self.value(index);
+            (own.key, value.is_finite().then_some(value))
+        });
         let labels = static_labels(labels).map(|(name, value)| (name, value.into_owned()));
         let (labels, values) = (labels.collect(), values.collect());
-        Listed { id, state: state.name(), labels, values, departed }
+        Listed { id: self.id(), state: state.name(), labels, values, departed }
     }
 }
 
 /// Whether a text contains another one in lower case.
 fn contains(text: &str, lower: &str) -> bool {
-    lower.is_empty() || text.to_lowercase().contains(lower)
+    if text.is_ascii() {
+        // Without a copy of the text, for most ids and labels.
+        let mut windows = text.as_bytes().windows(lower.len().max(1));
+        lower.is_empty() || windows.any(|part| part.eq_ignore_ascii_case(lower.as_bytes()))
+    } else {
+        text.to_lowercase().contains(lower)
+    }
 }
 
 /// Compares so that larger values are first, and missing ones last.

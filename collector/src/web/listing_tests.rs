@@ -1,16 +1,16 @@
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use fleetgauge_proto::AgentId;
 
-use super::super::fleet::DepartedRow;
+use super::super::fleet::{DepartedRow, MAX_LISTS};
 use super::*;
 use crate::clock::Moment;
 use crate::peers::close_reason::CloseReason;
 use crate::roster::{Departure, Reason};
 
 fn agent(id: &str, role: &str, cpu: f64) -> AgentRow {
-    let labels = format!("agent=\"{id}\",role=\"{role}\"").into();
-    AgentRow { labels, values: [cpu, f64::NAN, f64::NAN] }
+    let labels = format!("agent=\"{id}\",role=\"{role}\"");
+    AgentRow::new(&labels, [cpu, f64::NAN, f64::NAN])
 }
 
 fn departed(id: &str, is_missing: bool) -> DepartedRow {
@@ -24,12 +24,7 @@ fn fleet() -> FleetCopy {
     let at = Moment { awake: 2_000, unix: 1_763_831_001 };
     let agents =
         vec![agent("web-1", "web", 0.3), agent("db-1", "db", 0.95), agent("db-2", "db", f64::NAN)];
-    FleetCopy {
-        at,
-        agents,
-        departed: vec![departed("db-9", true), departed("old", false)],
-        overview: OnceLock::new(),
-    }
+    FleetCopy::new(at, agents, vec![departed("db-9", true), departed("old", false)])
 }
 
 fn ids(search: &Search) -> Vec<String> {
@@ -81,4 +76,16 @@ fn every_agent_is_on_one_page() {
     assert!(seen.is_sorted());
     // A page beyond the last one is the last one.
     assert_eq!(Search { page: usize::MAX, ..Search::default() }.list(&fleet).page, 3);
+}
+
+/// Browsers that each search for something else.
+#[test]
+fn pages_of_thousands_of_searches_are_not_kept() {
+    let fleet = fleet();
+    let search = |text: &str| Search { text: text.to_owned(), ..Search::default() };
+    let all = fleet.list_page(&search("web"));
+    assert!(Arc::ptr_eq(&all, &fleet.list_page(&search("web"))), "rendered twice");
+    let other: Vec<_> = (0..3_000).map(|n| fleet.list_page(&search(&n.to_string()))).collect();
+    let kept = other.iter().filter(|page| Arc::strong_count(page) > 1).count();
+    assert_eq!(kept, MAX_LISTS - 1);
 }

@@ -236,7 +236,7 @@ mod tests {
 
     fn agent(id: &str, cpu: f64) -> AgentRow {
         let values = [cpu, f64::NAN, f64::NAN];
-        AgentRow { labels: format!("agent=\"{id}\"").into(), values }
+        AgentRow::new(&format!("agent=\"{id}\""), values)
     }
 
     #[test]
