@@ -10,6 +10,7 @@
 pub mod agent_account;
 pub mod agent_range;
 pub mod attackers;
+pub mod browser;
 pub mod child;
 pub mod child_main;
 pub mod cli;

@@ -206,27 +206,42 @@ async fn fetch_unbounded(
     encoding: Encoding,
     take: impl FnMut(&[u8]),
 ) -> Result<usize, ScrapeError> {
+    let accept = "text/plain;version=0.0.4";
+    request(http, path, accept, encoding, async |response| {
+        check_head(&response, encoding)?;
+        read_body(response.into_body(), take).await
+    })
+    .await
+}
+
+/// Requests the page at `path` over a new connection, and passes the response to `read`.
+///
+/// # Errors
+/// If there is no response, or `read` fails.
+pub(crate) async fn request<T>(
+    http: SocketAddr,
+    path: &str,
+    accept: &str,
+    encoding: Encoding,
+    read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, ScrapeError>,
+) -> Result<T, ScrapeError> {
     let stream = TcpStream::connect(http).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
         .header("Host", http.to_string())
         .header("Authorization", format!("Bearer {TOKEN}"))
-        .header("Accept", "text/plain;version=0.0.4")
+        .header("Accept", accept)
         .header("Accept-Encoding", if encoding == Encoding::Gzip { "gzip" } else { "identity" })
         .body(Empty::<Bytes>::new())
         .map_err(ScrapeError::Request)?;
-    let answered = async {
-        let response = sender.send_request(request).await?;
-        check_head(&response, encoding)?;
-        read_body(response.into_body(), take).await
-    };
+    let answered = async { read(sender.send_request(request).await?).await };
     // The connection makes progress only while it is polled, and is dropped with the scrape: no
     // task remains.
     let mut connection = std::pin::pin!(connection);
     let mut answered = std::pin::pin!(answered);
     tokio::select! {
-        page = &mut answered => page,
+        read = &mut answered => read,
         ended = &mut connection => {
             ended?;
             answered.await

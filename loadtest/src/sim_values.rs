@@ -14,9 +14,17 @@ use fleetgauge_proto::catalog::FamilyKind;
 use fleetgauge_proto::message::{Catalog, Column, Family, Label, Table};
 use fleetgauge_proto::{StaticLabels, Violation};
 
-/// The gauges of every simulated agent, in the order of its reports.
-pub const NAMES: [&str; 6] =
-    ["sim_value_0", "sim_value_1", "sim_value_2", "sim_value_3", "sim_value_4", "sim_value_5"];
+/// The gauges of every simulated agent, in the order of its reports. The first three have the names
+/// of real ones, so that the collector's pages for people compare and draw them, whatever the
+/// values mean.
+pub const NAMES: [&str; 6] = [
+    "host_cpu_usage_ratio",
+    "host_filesystem_usage_ratio",
+    "host_memory_usage_ratio",
+    "sim_value_3",
+    "sim_value_4",
+    "sim_value_5",
+];
 /// Maximum number of simulated agents: names have six digits, and the number fits 20 bits.
 pub const MAX_AGENTS: u32 = 1_000_000;
 /// Name of the label whose value is the agent's id.
@@ -89,9 +97,7 @@ pub fn agent_number(name: &str) -> Option<u32> {
 /// Position in a report of the gauge with this name; `None` if there is no such gauge.
 #[must_use]
 pub fn position_of(name: &str) -> Option<usize> {
-    // Called for every line of a page, so it reads the last digit instead of comparing names.
-    let position = usize::from(name.as_bytes().last()?.wrapping_sub(b'0'));
-    NAMES.get(position).filter(|own| **own == name).map(|_| position)
+    NAMES.iter().position(|own| *own == name)
 }
 
 /// The first `count` static labels of an agent.

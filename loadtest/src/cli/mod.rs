@@ -5,6 +5,7 @@ mod help_headings;
 pub mod host_args;
 pub mod scenario_args;
 pub mod value_parsers;
+pub mod watch_args;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use super::forward_args::ForwardArgs;
 use super::help_headings::{BOUNDS, COLLECTORS, FLEET, SCENARIO};
 use super::host_args::HostArgs;
 use super::value_parsers as parse;
+use super::watch_args::WatchArgs;
 use crate::attackers::FLOODERS;
 use crate::fault::Fault;
 use crate::results::output::OutputArgs;
@@ -52,6 +53,10 @@ pub enum Scenario {
     ///
     /// Example: fleetgauge-loadtest hostile --agents 5000 --rate 1000/s
     Hostile(HostileArgs),
+    /// Keep pages for people open; measure what that costs the collector
+    ///
+    /// Example: fleetgauge-loadtest watch --agents 19000 --interval 15s --browsers 10
+    Watch(WatchArgs),
     /// Forward to an engine while things fail; no sample may be lost
     ///
     /// The engine is part of the test and compares every sample with what the agents reported.
@@ -72,6 +77,7 @@ impl Scenario {
             Self::Soak(_) => "soak",
             Self::Hostile(_) => "hostile",
             Self::Forward(_) => "forward",
+            Self::Watch(_) => "watch",
         }
     }
 
@@ -101,7 +107,7 @@ impl Scenario {
             Self::Scrape(args) => args.collectors,
             Self::Soak(args) => args.collectors,
             Self::Forward(args) => args.collectors,
-            Self::Deaths(_) | Self::Clones(_) | Self::Hostile(_) => 1,
+            Self::Deaths(_) | Self::Clones(_) | Self::Hostile(_) | Self::Watch(_) => 1,
         }
     }
 
@@ -121,6 +127,7 @@ impl Scenario {
             Self::Soak(args) => &args.fleet,
             Self::Hostile(args) => &args.fleet,
             Self::Forward(args) => &args.fleet,
+            Self::Watch(args) => &args.fleet,
         }
     }
 }

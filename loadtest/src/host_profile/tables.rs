@@ -263,7 +263,7 @@ mod tests {
             assert_eq!(family_of_sample(&table.sample_name(table.families)), None);
         }
         for other in [
-            "sim_value_0",
+            "sim_value_3",
             "simnode_host_000",
             "simnode_host_000_seconds",
             "simnode_host_000_value_total",

@@ -152,7 +152,7 @@ fn series_of_other_workers_are_only_counted() {
 #[test]
 fn attackers_of_the_basic_profile_are_no_finding() {
     let basic = |agent| PageLine {
-        name: "sim_value_0".to_owned(),
+        name: "sim_value_3".to_owned(),
         labels: format!("agent=\"{}\"", agent_name(agent)),
         value: 1.0,
     };

@@ -299,7 +299,7 @@ fn a_value_that_was_never_sent_is_found() {
 #[test]
 fn series_of_unknown_agents_are_found() {
     let mut page = lines(0, 1);
-    for unknown in ["sim_value_6{agent=\"sim-000000\"} 1\n", "sim_value_0 1\n"] {
+    for unknown in ["sim_value_6{agent=\"sim-000000\"} 1\n", "sim_value_3 1\n"] {
         page.push(unknown.to_owned());
     }
     page.extend(lines(1, 1).into_iter().take(1));
@@ -308,8 +308,8 @@ fn series_of_unknown_agents_are_found() {
     assert_eq!(
         texts,
         [
-            "sim_value_0 has no agent label",
-            "sim_value_0 of \"sim-000001\" is not a series of this fleet",
+            "host_cpu_usage_ratio of \"sim-000001\" is not a series of this fleet",
+            "sim_value_3 has no agent label",
             "sim_value_6 of \"sim-000000\" is not a series of this fleet",
         ]
     );

@@ -22,6 +22,10 @@ pub(super) fn about(scenario: &str) -> &'static str {
              rebooted hosts accepted."
         }
         "scrape" => "Pages are requested back to back. Measures whether that delays reports.",
+        "watch" => {
+            "Pages for people are fetched, then kept open. Measures the time until their first \
+             byte, and the CPU and delays that open pages cause."
+        }
         "soak" => {
             "A fleet reports for a long time while agents disconnect and return. Memory and open \
              files must not grow."

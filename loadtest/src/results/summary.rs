@@ -116,6 +116,7 @@ fn headlines(scenario: &str) -> &'static [Headline] {
         "deaths" => &DEATHS,
         "clones" => &CLONES,
         "scrape" => &SCRAPE,
+        "watch" => &WATCH,
         "soak" => &SOAK,
         "hostile" => &HOSTILE,
         "forward" => &FORWARD,
@@ -179,6 +180,19 @@ const SCRAPE: [Headline; 3] = [
     ),
     headline("/answered/plain/p99_ms", "p99 with plain scrapes", "within {} with plain scrapes"),
     headline("/answered/gzip/p99_ms", "p99 with gzip scrapes", "within {} with gzip scrapes"),
+];
+const WATCH: [Headline; 3] = [
+    headline(
+        "/pages/overview/first_byte_p50_ms",
+        "first byte of the overview",
+        "the first byte of the overview came after {}",
+    ),
+    headline("/open_pages/cpu_percent", "cost of open pages", "the open pages cost {} of a core"),
+    headline(
+        "/answered/open/p99_ms",
+        "99 % of reports processed within",
+        "99 % of the reports were processed within {} meanwhile",
+    ),
 ];
 const SOAK: [Headline; 3] = [
     headline(

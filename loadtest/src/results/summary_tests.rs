@@ -80,7 +80,9 @@ fn summary_names_the_change_of_the_figures_that_matter() {
 /// Pointers follow from the structure of the figures, so a renamed figure must be renamed here.
 #[test]
 fn every_scenario_has_headlines() {
-    for scenario in ["run", "storm", "deaths", "clones", "scrape", "soak", "hostile", "forward"] {
+    let scenarios =
+        ["run", "storm", "deaths", "clones", "scrape", "watch", "soak", "hostile", "forward"];
+    for scenario in scenarios {
         let headlines = headlines(scenario);
         assert_eq!(headlines.len(), 3, "{scenario}");
         for Headline { pointer, clause, .. } in headlines {

@@ -20,8 +20,12 @@ pub enum Failure {
     CloneNotRejected { named: u64, of: u64 },
     NotReadmitted { agents: u64, of: u64, within: Duration },
     ReadmittedLate { longest: Duration, bound: Duration },
-    DelayedByScrapes { scrapes: &'static str, with_ms: f64, without_ms: f64, bound_ms: f64 },
+    DelayedBy { what: &'static str, with_ms: f64, without_ms: f64, bound_ms: f64 },
     SlowWithoutLoad { p99_ms: f64, bound_ms: f64 },
+    SlowPage { path: &'static str, first_byte_ms: f64, bound_ms: f64 },
+    LargePage { path: &'static str, bytes: u64, bound_bytes: u64 },
+    CostlyBrowsers { browsers: u32, percent: f64, bound_percent: f64 },
+    StreamEnded { path: &'static str, why: String },
     NothingMeasured { what: &'static str },
     MemoryGrows { collector: usize, rise_bytes: f64, bound_bytes: f64 },
     FilesLeak { collector: usize, before: usize, after: usize },
@@ -47,8 +51,12 @@ impl Failure {
             Self::CloneNotRejected { .. } => "clone_not_rejected",
             Self::NotReadmitted { .. } => "not_readmitted",
             Self::ReadmittedLate { .. } => "readmitted_late",
-            Self::DelayedByScrapes { .. } => "delayed_by_scrapes",
+            Self::DelayedBy { .. } => "delayed",
             Self::SlowWithoutLoad { .. } => "slow_without_load",
+            Self::SlowPage { .. } => "slow_page",
+            Self::LargePage { .. } => "large_page",
+            Self::CostlyBrowsers { .. } => "costly_browsers",
+            Self::StreamEnded { .. } => "stream_ended",
             Self::NothingMeasured { .. } => "nothing_measured",
             Self::MemoryGrows { .. } => "memory_grows",
             Self::FilesLeak { .. } => "files_leak",
@@ -117,16 +125,28 @@ impl fmt::Display for Failure {
                 longest.as_millis(),
                 bound.as_millis()
             ),
-            Self::DelayedByScrapes { scrapes, with_ms, without_ms, bound_ms } => write!(
+            Self::DelayedBy { what, with_ms, without_ms, bound_ms } => write!(
                 f,
-                "{scrapes} scrapes delay reports: p99 answer time {with_ms:.1} ms with, \
+                "{what} delay reports: p99 answer time {with_ms:.1} ms with, \
                  {without_ms:.1} ms without; the limit is an increase of {bound_ms:.0} ms"
             ),
             Self::SlowWithoutLoad { p99_ms, bound_ms } => write!(
                 f,
-                "p99 answer time was {p99_ms:.1} ms without scrapes or attackers; the limit is \
+                "p99 answer time was {p99_ms:.1} ms without other load; the limit is \
                  {bound_ms:.0} ms. The machine may be too busy"
             ),
+            Self::SlowPage { path, first_byte_ms, bound_ms } => write!(
+                f,
+                "the first byte of {path} took {first_byte_ms:.1} ms; the limit is {bound_ms:.0} ms"
+            ),
+            Self::LargePage { path, bytes, bound_bytes } => {
+                write!(f, "{path} has {bytes} bytes; the limit is {bound_bytes}")
+            }
+            Self::CostlyBrowsers { browsers, percent, bound_percent } => write!(
+                f,
+                "{browsers} open pages cost {percent:.2} % of a core; the limit is {bound_percent} %"
+            ),
+            Self::StreamEnded { path, why } => write!(f, "the stream of {path} ended: {why}"),
             Self::NothingMeasured { what } => {
                 write!(f, "{what} could not be measured, so there is no verdict")
             }

@@ -17,6 +17,7 @@ mod shown_agents;
 pub mod soak;
 pub mod storm;
 pub mod trend;
+pub mod watching;
 
 use crate::cli::scenario_args::Scenario;
 use crate::results::Results;
@@ -35,5 +36,6 @@ pub async fn run(scenario: &Scenario) -> anyhow::Result<Results> {
         Scenario::Soak(args) => soak::soak(args).await,
         Scenario::Hostile(args) => hostile::hostile(args).await,
         Scenario::Forward(args) => forward::forward(args).await,
+        Scenario::Watch(args) => watching::watch(args).await,
     }
 }

@@ -150,7 +150,12 @@ async fn scrape_phase(
         run.add_findings(encoding.name(), [Failure::NothingMeasured { what: "pages" }]);
     }
     run.fleet.verdict.checked("scrapes", pages.count);
-    judge(run, encoding.name(), args.max_p99_increase, quiet, &stats);
+    let what = match encoding {
+        Encoding::Plain => "plain scrapes",
+        Encoding::Gzip => "gzip scrapes",
+    };
+    let delays = judge_increase(what, args.max_p99_increase, &quiet.answered, &stats.answered);
+    run.add_findings("answers", delays);
     Ok((stats, pages))
 }
 
@@ -185,23 +190,19 @@ pub(super) fn judge_baseline(max_p99: Duration, answered: &Times) -> Option<Fail
     is_slow.then_some(Failure::SlowWithoutLoad { p99_ms, bound_ms })
 }
 
-/// Compares the p99 answer time without and with scrapes. Lag is not compared, because it includes
+/// Compares the p99 answer time without and with load. Lag is not compared, because it includes
 /// delays of the load test itself.
-fn judge(
-    run: &mut ScenarioRun,
-    scrapes: &'static str,
+pub(super) fn judge_increase(
+    what: &'static str,
     max_increase: Duration,
-    quiet: &PhaseStats,
-    scraped: &PhaseStats,
-) {
-    let bound_ms = max_increase.as_secs_f64() * 1e3;
-    let (without, with) = (&quiet.answered, &scraped.answered);
+    without: &Times,
+    with: &Times,
+) -> Option<Failure> {
     if without.count() == 0 || with.count() == 0 {
-        run.add_findings(scrapes, [Failure::NothingMeasured { what: "answers" }]);
+        return Some(Failure::NothingMeasured { what: "answers" });
     }
+    let bound_ms = max_increase.as_secs_f64() * 1e3;
     let (with_ms, without_ms) = (with.quantile_ms(0.99), without.quantile_ms(0.99));
-    if with_ms > without_ms + bound_ms {
-        let slowed = Failure::DelayedByScrapes { scrapes, with_ms, without_ms, bound_ms };
-        run.add_findings("answers", [slowed]);
-    }
+    let is_slower = with_ms > without_ms + bound_ms;
+    is_slower.then_some(Failure::DelayedBy { what, with_ms, without_ms, bound_ms })
 }

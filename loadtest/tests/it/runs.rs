@@ -114,7 +114,7 @@ async fn series_of_a_departed_agent_are_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_value_is_found() {
     let tear = |line: &str| match line.rsplit_once(' ') {
-        Some((series, value)) if series.contains("sim_value_2") && series.contains(VICTIM) => {
+        Some((series, value)) if series.contains("sim_value_4") && series.contains(VICTIM) => {
             // The lowest three bits are the position; the next one is the lowest of the sequence
             // number.
             format!("{series} {}\n", value.trim_end().parse::<f64>().unwrap() - 8.0)

@@ -72,6 +72,7 @@ fn phases_of(scenario: &str) -> &'static [&'static str] {
         "deaths" => &["bye, fin, rst", "killed", "frozen, cut"],
         "clones" => &["clones", "reboots, closed", "reboots, silent"],
         "scrape" => &["quiet", "plain", "gzip"],
+        "watch" => &["before", "fetching", "open", "after"],
         "soak" => &["soaking"],
         "hostile" => &["quiet", "attacked"],
         "forward" => &["forwarding", "catching up", "leaving"],
@@ -192,6 +193,21 @@ fn back_to_back_pages_are_all_judged() {
             scope.spawn(move || finds(args, fault, must, may));
         }
     });
+}
+
+#[test]
+fn watch_keeps_pages_open_and_finds_pages_that_are_too_large() {
+    let args = ["watch", "--agents", "300", "--duration", "4s", "--browsers", "8"];
+    // The bounds are high because other tests delay reports and pages.
+    let slow = ["--max-first-byte", "30s", "--max-p99-increase", "30s", "--max-cost", "50%"];
+    let args = [&args[..], &slow].concat();
+    let figures = passes_on_busy_machine(&args);
+    for page in ["overview", "agents", "agents_by_cpu", "host"] {
+        assert_eq!(figures["pages"][page]["count"], 20, "{figures:#}");
+    }
+    assert_eq!(figures["open_pages"]["streams"], 8);
+    let busy = [&args[..], &BUSY, &["--max-page-bytes", "10"]].concat();
+    finds_in(&busy, None, &["large_page"], &[]);
 }
 
 #[test]

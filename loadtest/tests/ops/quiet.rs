@@ -38,11 +38,11 @@ fn back_to_back_scrapes_hardly_delay_reports() {
 /// allows that, so only the comparison with the phase without scrapes finds it.
 #[test]
 #[ignore = "needs a quiet machine"]
-fn reports_delayed_by_scrapes_are_found() {
+fn reports_delayed_are_found() {
     let args = ["scrape", "--agents", "1000", "--duration", "4s", "--max-lag", "30s"];
     let (results, printed) = play(&[&args[..], &["--fault", "stall"]].concat(), 1);
     let findings = results["verdict"]["findings"].as_object().unwrap();
-    assert_eq!(findings.keys().collect::<Vec<_>>(), ["delayed_by_scrapes"], "{printed}");
+    assert_eq!(findings.keys().collect::<Vec<_>>(), ["delayed"], "{printed}");
 }
 
 #[test]
