@@ -8,5 +8,6 @@ pub mod log;
 pub mod secret_file;
 pub mod service_manager;
 pub mod settings;
+pub mod text;
 pub mod tls_client;
 pub mod units;

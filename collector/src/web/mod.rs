@@ -16,7 +16,6 @@ pub(crate) mod open_agent;
 pub(crate) mod overview;
 mod presence_log;
 pub(crate) mod profile;
-mod text;
 mod trail;
 
 pub(crate) use changes::ShownLines;

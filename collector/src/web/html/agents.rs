@@ -1,10 +1,11 @@
 //! The list of agents.
 
+use fleetgauge_common::text;
 use maud::{Markup, html};
 
 use super::super::HEADLINES;
 use super::super::listing::{Left, Listed, Listing, Search, Sort, State};
-use super::{END, MAX_LABEL, MAX_LABELS, Page, agent_link, ago, chart, isolated, reason, text};
+use super::{END, MAX_LABEL, MAX_LABELS, Page, agent_link, ago, chart, isolated, reason};
 
 /// Returns the page of the agents that a search finds. `now` is in unix seconds.
 pub(crate) fn agents(search: &Search, list: &Listing<'_>, now: u64) -> Page {

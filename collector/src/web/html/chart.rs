@@ -1,9 +1,10 @@
 //! Charts as SVG, drawn by the collector. They have no scripts and no style attributes.
 
+use fleetgauge_common::text;
 use maud::{Markup, html};
 
 use super::super::overview::{BARS, Trend};
-use super::text;
+
 use crate::clock::Millis;
 
 /// Width and height of a chart in its own units.

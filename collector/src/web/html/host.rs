@@ -1,12 +1,13 @@
 //! One agent.
 
+use fleetgauge_common::text;
 use maud::{Markup, html};
 
 use super::super::HEADLINES;
 use super::super::devices::{Devices, Filesystem, Interface};
 use super::super::open_agent::AgentView;
 use super::super::profile::{AgentSeries, MAX_SERIES, Profile, Sample, SeriesFamily};
-use super::{END, MAX_TEXT, Page, ago, chart, isolated, text};
+use super::{END, MAX_TEXT, Page, ago, chart, isolated};
 use crate::roster::Departure;
 
 /// Returns the page of a connected agent. `now` is in unix seconds.

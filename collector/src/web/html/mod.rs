@@ -2,7 +2,7 @@
 //!
 //! Pages work without script, and take nothing from elsewhere. With script, they get the lines
 //! that change. Templates escape every text; those of agents are also made
-//! [visible](super::text::visible).
+//! [visible](text::visible).
 
 mod agents;
 mod chart;
@@ -11,13 +11,12 @@ mod overview;
 
 use std::time::{Duration, SystemTime};
 
+use fleetgauge_common::text;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub(crate) use agents::agents;
 pub(crate) use host::{host, not_connected};
 pub(crate) use overview::overview;
-
-use super::text;
 
 /// Style sheet of all pages.
 pub(crate) const STYLE: &str = include_str!("style.css");

@@ -1,11 +1,12 @@
 //! The overview of the fleet.
 
+use fleetgauge_common::text;
 use maud::{Markup, html};
 
 use super::super::overview::{
     CollectorFigures, HeadlineFigures, LastHour, Missing, Overview, Trend,
 };
-use super::{END, Page, agent_link, ago, chart, reason, text};
+use super::{END, Page, agent_link, ago, chart, reason};
 use crate::peers::close_reason::CloseReason;
 
 /// Reason of agents that leave on purpose.

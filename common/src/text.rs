@@ -1,10 +1,11 @@
-//! Texts of agents, shown so that they cannot pretend to be others.
+//! Texts for people: numbers with units, and texts of peers, which cannot pretend to be others.
 
 use std::fmt::Write as _;
 
 /// Returns the text with at most `max` characters. Characters that are invisible, or that change
 /// the direction of the text around them, are shown as escapes.
-pub(super) fn visible(text: &str, max: usize) -> String {
+#[must_use]
+pub fn visible(text: &str, max: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(4 * max));
     for (count, c) in text.chars().enumerate() {
         if count == max {
@@ -31,12 +32,14 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Returns a ratio in percent.
-pub(super) fn percent(ratio: f64) -> String {
+#[must_use]
+pub fn percent(ratio: f64) -> String {
     if ratio.is_nan() { "–".to_owned() } else { format!("{:.0} %", ratio * 100.0) }
 }
 
 /// Returns a number with separators between thousands.
-pub(super) fn count(number: impl TryInto<u64>) -> String {
+#[must_use]
+pub fn count(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or(u64::MAX).to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -49,13 +52,15 @@ pub(super) fn count(number: impl TryInto<u64>) -> String {
 }
 
 /// Returns a number of events a second: with a decimal place if it is small.
+#[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
-pub(super) fn rate(number: f64) -> String {
+pub fn rate(number: f64) -> String {
     if number < 100.0 { format!("{number:.1}") } else { count(number.round() as u64) }
 }
 
 /// Returns a number of bytes with a unit.
-pub(super) fn bytes(number: f64) -> String {
+#[must_use]
+pub fn bytes(number: f64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut scaled = number;
     let mut unit = 0;
@@ -68,7 +73,8 @@ pub(super) fn bytes(number: f64) -> String {
 }
 
 /// Returns a time span in its two largest units.
-pub(super) fn span(seconds: u64) -> String {
+#[must_use]
+pub fn span(seconds: u64) -> String {
     let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
     let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
     match (days, hours, minutes) {
@@ -81,7 +87,8 @@ pub(super) fn span(seconds: u64) -> String {
 }
 
 /// Returns a value as its metric's name says what it is: bytes and ratios with their unit.
-pub(super) fn value(name: &str, text: &str) -> Option<String> {
+#[must_use]
+pub fn value(name: &str, text: &str) -> Option<String> {
     let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
     let name = name.strip_suffix("_total").unwrap_or(name);
     if name.ends_with("_bytes") {
