@@ -21,6 +21,7 @@ mod exporters;
 mod families;
 #[cfg(target_os = "linux")]
 mod faults;
+mod grafana;
 mod haproxy;
 mod http;
 mod large_fleets;
