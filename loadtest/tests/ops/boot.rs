@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use super::programs::cannot_run;
+use super::programs::{Program, cannot_run};
 
 /// A systemd target that starts the check and what it needs, nothing else.
 const TARGET: &str = "[Unit]\nWants=systemd-journald.service dbus.service check.service\n";
@@ -15,6 +15,9 @@ const TARGET: &str = "[Unit]\nWants=systemd-journald.service dbus.service check.
 const SERVICE: &str = "[Unit]\nAfter=dbus.service\nSuccessAction=poweroff-force\n\
     FailureAction=poweroff-force\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/check\n\
     StandardOutput=file:/var/log/check\nTimeoutStartSec=3min\n";
+
+/// Maximum duration of the shutdown of a container.
+const SHUTDOWN_SECONDS: u64 = 30;
 
 /// Root directory of a container: the files of another directory with an overlay in memory.
 pub(crate) struct Root(TempDir);
@@ -71,10 +74,35 @@ impl Root {
         Facts::parse(&String::from_utf8_lossy(&output.stdout))
     }
 
+    /// Boots systemd in the container, with the network of this namespace.
+    pub(crate) fn start(self, name: &str, namespace: &Path) -> Booted {
+        std::fs::write(self.path("etc/hostname"), format!("{name}\n")).unwrap();
+        let mut nspawn = Command::new("systemd-nspawn");
+        nspawn.args(["--register=no", "--keep-unit", "--boot", "--machine", name]);
+        nspawn.arg(format!("--network-namespace-path={}", namespace.display()));
+        nspawn.arg("--directory").arg(self.path("")).stdin(Stdio::null());
+        Booted { program: Program::start(nspawn), _root: self }
+    }
+
     fn nspawn(&self, flags: &[&str], command: &str) -> Output {
         let mut nspawn = Command::new("systemd-nspawn");
         nspawn.args(["--register=no", "--keep-unit", "--private-network"]).args(flags);
         nspawn.arg("--directory").arg(self.path("")).arg(command).output().unwrap()
+    }
+}
+
+/// A running container, which is shut down when its test ends.
+pub(crate) struct Booted {
+    program: Program,
+    // Unmounted after the shutdown.
+    _root: Root,
+}
+
+impl Drop for Booted {
+    fn drop(&mut self) {
+        // systemd stops its services; after a kill the mounts would be busy for a moment.
+        self.program.signal(rustix::process::Signal::TERM);
+        self.program.wait(SHUTDOWN_SECONDS);
     }
 }
 

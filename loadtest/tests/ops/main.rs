@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(target_os = "linux")]
+mod ansible;
 mod book;
 #[cfg(target_os = "linux")]
 mod boot;

@@ -1,7 +1,7 @@
 //! Network namespaces of a test, and the links between them.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,6 +41,11 @@ impl Network {
 
     fn name(&self, short: &str) -> String {
         format!("{}-{short}", self.prefix)
+    }
+
+    /// Returns the file of a namespace.
+    pub(crate) fn path(&self, namespace: &str) -> PathBuf {
+        Path::new("/run/netns").join(self.name(namespace))
     }
 
     pub(crate) fn link(&self, namespace: &str, arguments: &str) {

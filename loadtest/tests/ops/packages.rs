@@ -27,21 +27,22 @@ fn packages() -> PathBuf {
 }
 
 /// Returns the packages with this file name extension.
-fn with_extension(extension: &str) -> Vec<PathBuf> {
+pub(crate) fn with_extension(extension: &str) -> Vec<PathBuf> {
     let files = std::fs::read_dir(packages()).unwrap().map(|entry| entry.unwrap().path());
     let found: Vec<_> = files.filter(|path| path.extension() == Some(extension.as_ref())).collect();
     assert_eq!(found.len(), 2, "the packages of agent and collector: {found:?}");
     found
 }
 
-fn run(command: &mut Command) {
+/// Runs a command that must succeed.
+pub(crate) fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {errors}");
 }
 
 /// A new Debian system with these packages.
-fn debian(packages: &str) -> TempDir {
+pub(crate) fn debian(packages: &str) -> TempDir {
     let system = tempfile::tempdir().unwrap();
     let mut command = Command::new("mmdebstrap");
     command.args(["--quiet", "--variant=minbase", &format!("--include={TOOLS},{packages}")]);
@@ -50,7 +51,7 @@ fn debian(packages: &str) -> TempDir {
 }
 
 /// Copies the script into the container that the checks share.
-fn put_steps(root: &Root) {
+pub(crate) fn put_steps(root: &Root) {
     root.put(&repository("loadtest/tests/ops/packages/lifecycle.sh"), "packages/lifecycle.sh");
 }
 

@@ -17,7 +17,8 @@ reports() { page | grep -q '^host_.*agent='; }
 # All files and users of the system, except for what package managers keep themselves.
 everything() {
     find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /packages -o -path /dev \
-        -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/rpm \
+        -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dnf -o -path /var/lib/dpkg \
+        -o -path /var/lib/rpm \
         -o -path /root -o -path '/etc/*-' -o -path /etc/.pwd.lock -o -path '/var/lib/systemd/*' \
         -o -path /var/tmp \) -prune -o -print | sort
     cut -d: -f1 /etc/passwd /etc/group | sort -u | sed 's/^/user:/'
