@@ -20,10 +20,19 @@ fn main() -> anyhow::Result<()> {
     let (Some(directory), None) = (arguments.next(), arguments.next()) else {
         bail!("usage: fleetgauge-packaging DIRECTORY");
     };
-    for command in [fleetgauge_agent::cli::command(), fleetgauge_collector::cli::command()] {
+    for command in programs() {
         write(command, Path::new(&directory))?;
     }
     Ok(())
+}
+
+/// Returns the programs of the packages.
+fn programs() -> [Command; 3] {
+    [
+        fleetgauge_agent::cli::command(),
+        fleetgauge_collector::cli::command(),
+        fleetgauge_top::cli::command(),
+    ]
 }
 
 /// Writes the man pages and completions of a program below this directory.
