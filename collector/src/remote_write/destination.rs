@@ -43,7 +43,7 @@ impl Destination {
     pub(super) fn new(settings: &DestinationSettings, metrics: &RemoteWriteMetrics) -> Self {
         let memory = Arc::new(QueueMemory::new(settings.max_queue_bytes));
         let limits = BatchLimits { series: settings.max_samples, delay: settings.flush_delay };
-        let lanes = (0..settings.lanes).map(|_| Lane::new(&memory, limits)).collect();
+        let lanes = (0..settings.lanes.max(1)).map(|_| Lane::new(&memory, limits)).collect();
         Self {
             metrics: metrics.of(&settings.name),
             compression: Compression::new(settings.compression),

@@ -59,32 +59,46 @@ fn screenshots() -> PathBuf {
     directory
 }
 
+/// Checks a page on every screen, dark and light, and takes pictures of it if there are `scripts`.
+fn fits(pages: &Pages, (path, name, text): (&str, &str, &str), scripts: bool) {
+    for (width, scheme) in WIDTHS.into_iter().flat_map(|width| SCHEMES.map(|one| (width, one))) {
+        pages.browser.show(width, scheme);
+        pages.open(path);
+        assert!(pages.text().contains(text), "{path}: {}", pages.text());
+        let overflow =
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(pages.browser.run(overflow), 0, "{path} at {width}");
+        let ground = "return getComputedStyle(document.body).backgroundColor";
+        let ground = pages.browser.run(ground);
+        let is_dark = ground.as_str().unwrap().starts_with("rgb(20,");
+        assert_eq!(is_dark, scheme == "dark", "{ground}");
+        if scripts {
+            pages.browser.screenshot(&screenshots().join(format!("{name}-{width}-{scheme}.png")));
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs chromium"]
 fn pages_fit_every_screen_dark_and_light_with_and_without_scripts() {
     for scripts in [true, false] {
-        let pages = Pages::start(scripts);
-        let paths = [("/", "overview"), ("/agents", "agents"), ("/agents/db-1", "agent")];
-        for ((path, name), width) in
-            paths.into_iter().flat_map(|path| WIDTHS.map(|width| (path, width)))
-        {
-            for scheme in SCHEMES {
-                pages.browser.show(width, scheme);
-                pages.open(path);
-                assert!(pages.text().contains("db-1"), "{path}: {}", pages.text());
-                let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-                assert_eq!(pages.browser.run(overflow), 0, "{path} at {width}");
-                let ground = "return getComputedStyle(document.body).backgroundColor";
-                let ground = pages.browser.run(ground);
-                let is_dark = ground.as_str().unwrap().starts_with("rgb(20,");
-                assert_eq!(is_dark, scheme == "dark", "{ground}");
-                if scripts {
-                    let file = screenshots().join(format!("{name}-{width}-{scheme}.png"));
-                    pages.browser.screenshot(&file);
-                }
-            }
+        let mut pages = Pages::start(scripts);
+        for page in [
+            ("/", "overview", "db-1"),
+            ("/agents", "agents", "db-1"),
+            ("/agents/db-1", "agent", "db-1"),
+        ] {
+            fits(&pages, page, scripts);
         }
         pages.expect_no_errors();
+        pages.agents[0].kill();
+        // Without script, a page must be loaded again.
+        wait_for("a missing agent", 60, || {
+            pages.open("/agents?state=missing");
+            pages.text().contains("web-1").then_some(())
+        });
+        fits(&pages, ("/agents?state=missing", "missing", "web-1"), scripts);
+        fits(&pages, ("/agents/web-1", "departed", "not connected"), scripts);
     }
 }
 
@@ -97,18 +111,25 @@ fn pages_have_no_violation_of_rules_for_accessibility() {
     let mut pages = Pages::start(true);
     // So that the pages show an agent that is missing, too.
     pages.agents[0].kill();
-    let check = "return axe.run().then(found => found.violations.map(
-        rule => rule.id + ' ' + rule.nodes.map(node => node.html).join(' ')))";
+    let check = "return axe.run().then(found => ({
+        passed: found.passes.length,
+        violations: found.violations.map(
+            rule => rule.id + ' ' + rule.nodes.map(node => node.html).join(' ')) }))";
     let paths = ["/", "/agents", "/agents?q=nothing", "/agents/db-1", "/agents/web-1"];
     let screens = WIDTHS.into_iter().flat_map(|width| SCHEMES.map(|scheme| (width, scheme)));
+    let mut report = String::new();
     for (path, (width, scheme)) in screens.flat_map(|screen| paths.map(|path| (path, screen))) {
         pages.browser.show(width, scheme);
         pages.open(path);
         pages.wait_for_text("fleetgauge", true);
         pages.browser.run(&axe);
-        let violations = pages.browser.run(check);
-        assert_eq!(violations, serde_json::json!([]), "{path} at {width}, {scheme}");
+        let found = pages.browser.run(check);
+        assert_eq!(found["violations"], serde_json::json!([]), "{path} at {width}, {scheme}");
+        assert!(found["passed"].as_u64().unwrap() > 10, "{path}: {found}");
+        let passed = &found["passed"];
+        report += &format!("{path} at {width}, {scheme}: {passed} rules passed, none violated\n");
     }
+    std::fs::write(screenshots().join("axe.txt"), report).unwrap();
 }
 
 #[test]
