@@ -86,6 +86,13 @@ pub(crate) struct Listing {
     pub(crate) agents: Vec<Listed>,
 }
 
+impl Listing {
+    /// Returns the line of an agent.
+    pub(crate) fn position(&self, id: &str) -> Option<usize> {
+        self.agents.iter().position(|agent| agent.id == id)
+    }
+}
+
 /// An agent of a list.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -1,5 +1,7 @@
 //! What is shown, and what keys change.
 
+use std::time::{Duration, Instant};
+
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::api::{HEADLINES, Listing, Overview, Profile};
@@ -7,7 +9,7 @@ use crate::client::{Client, FetchError};
 
 /// Maximum length of a search, in bytes: that of the collector.
 const MAX_INPUT: usize = 256;
-/// Agents on a page of `/api/search`.
+/// States of agents that `/api/search` selects.
 const STATES: [&str; 4] = ["all", "up", "missing", "departed"];
 /// Lines that a key moves by a page.
 const JUMP: usize = 10;
@@ -19,6 +21,17 @@ pub(crate) enum Screen {
     Agents,
     /// The agent with this id.
     Host(String),
+}
+
+impl Screen {
+    /// Index in [`App::updated`].
+    fn index(&self) -> usize {
+        match self {
+            Self::Overview => 0,
+            Self::Agents => 1,
+            Self::Host(_) => 2,
+        }
+    }
 }
 
 /// What the collector is asked for.
@@ -117,6 +130,10 @@ pub(crate) struct App {
     pub(crate) search: Search,
     /// Text that the series of a host contain.
     pub(crate) filter: String,
+    /// The request that `list` answers.
+    listed: Option<Request>,
+    /// When each screen got its values: overview, list, host.
+    updated: [Option<Instant>; 3],
     /// Selected line of the list, or first line of the series.
     pub(crate) line: usize,
     /// Whether keys go to the search or the filter.
@@ -136,6 +153,8 @@ impl App {
             overview: None,
             list: None,
             host: None,
+            listed: None,
+            updated: [None; 3],
             search: Search::default(),
             filter: String::new(),
             line: 0,
@@ -161,12 +180,15 @@ impl App {
             return;
         }
         self.problem = None;
+        if answer.is_ok() {
+            self.updated[self.screen.index()] = Some(Instant::now());
+        }
         match answer {
             Ok(Answer::Overview(overview)) => self.overview = Some(overview),
             Ok(Answer::Search(list)) => {
                 self.search.page = list.page.saturating_sub(1);
-                self.line = self.line.min(list.agents.len().saturating_sub(1));
-                self.list = Some(list);
+                self.line = self.line_in(&list, request);
+                (self.list, self.listed) = (Some(list), Some(request.clone()));
             }
             Ok(Answer::Host(host)) => self.host = Some(host),
             Err(error) => {
@@ -176,6 +198,26 @@ impl App {
                 self.problem = Some(error);
             }
         }
+    }
+
+    /// Returns the line to select in a list that has arrived. The selection stays on its agent,
+    /// because Enter must open the agent that the user has seen there.
+    fn line_in(&self, list: &Listing, request: &Request) -> usize {
+        let before = self.list.as_ref().filter(|_| self.listed.as_ref() == Some(request));
+        let selected = before.and_then(|before| before.agents.get(self.line));
+        let found = selected.and_then(|agent| list.position(&agent.id));
+        found.unwrap_or_else(|| self.line.min(list.agents.len().saturating_sub(1)))
+    }
+
+    /// Returns the age of the values on the screen, if there are any.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        let has_values = match self.screen {
+            Screen::Overview => self.overview.is_some(),
+            Screen::Agents => self.list.is_some(),
+            Screen::Host(_) => self.host.is_some(),
+        };
+        let updated = self.updated[self.screen.index()].filter(|_| has_values);
+        updated.map(|updated| now.saturating_duration_since(updated))
     }
 
     /// Handles a key.
@@ -274,7 +316,11 @@ impl App {
     fn press_in_host(&mut self, key: KeyCode) {
         match key {
             KeyCode::Char('q') | KeyCode::Esc | KeyCode::Left => {
-                (self.screen, self.line) = (Screen::Agents, 0);
+                let Screen::Host(id) = std::mem::replace(&mut self.screen, Screen::Agents) else {
+                    return;
+                };
+                let list = self.list.as_ref();
+                self.line = list.and_then(|list| list.position(&id)).unwrap_or(0);
             }
             KeyCode::Char('/') => self.is_typing = true,
             _ => self.line = moved(self.line, key).min(self.series().count().saturating_sub(1)),

@@ -51,6 +51,39 @@ fn keys_lead_from_the_overview_to_a_host_and_back() {
 }
 
 #[test]
+fn selection_stays_on_its_agent_when_the_order_changes() {
+    let mut app = app();
+    press(&mut app, "1");
+    answer(&mut app, list(&["a", "b", "c"], 1, 1));
+    press(&mut app, "↓");
+    answer(&mut app, list(&["c", "a", "b"], 1, 1));
+    assert_eq!(app.line, 2);
+    press(&mut app, "\n");
+    assert_eq!(app.request(), Request::Host("b".to_owned()));
+    // Back at the agent that was open.
+    press(&mut app, "q");
+    assert_eq!(app.line, 2);
+    // The selected agent has left.
+    answer(&mut app, list(&["c"], 1, 1));
+    assert_eq!(app.line, 0);
+    // Another search begins at its first agent.
+    press(&mut app, "/x");
+    answer(&mut app, list(&["a", "c"], 1, 1));
+    assert_eq!(app.line, 0);
+}
+
+#[test]
+fn values_have_the_age_of_their_own_screen() {
+    let mut app = app();
+    assert_eq!(app.age(Instant::now()), None);
+    answer(&mut app, Answer::Overview(Overview::default()));
+    let later = Instant::now() + Duration::from_secs(60);
+    assert_eq!(app.age(later).map(|age| age.as_secs() >= 60), Some(true));
+    press(&mut app, "a");
+    assert_eq!(app.age(later), None);
+}
+
+#[test]
 fn search_is_typed_and_ordered() {
     let mut app = app();
     press(&mut app, "/db&\u{8}q");

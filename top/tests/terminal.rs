@@ -15,6 +15,7 @@ use fleetgauge_agent::identity::{Host, IdSource};
 use fleetgauge_collector::Listeners;
 use fleetgauge_common::endpoint::Endpoint;
 use fleetgauge_proto::AgentId;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use tokio::runtime::Runtime;
@@ -179,12 +180,23 @@ fn collector_that_is_gone_leaves_the_old_values_and_a_reason() {
     let mut terminal = Terminal::start(&["--url", &format!("http://{}", fleet.http)]);
     terminal.wait_for("1 up");
     fleet.end();
-    terminal.wait_for("what is shown is old: connection failed");
+    terminal.wait_for(": connection failed");
     terminal.wait_for("1 up");
-    // A signal restores the terminal as a key does.
-    let pid = rustix::process::Pid::from_child(&terminal.program);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    terminal.wait_for("stale for");
+    terminal.press("q");
     terminal.wait_for_exit();
+}
+
+#[test]
+fn every_signal_to_stop_restores_the_terminal() {
+    let fleet = Fleet::start();
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut terminal = Terminal::start(&["--url", &format!("http://{}", fleet.http)]);
+        terminal.wait_for("fleetgauge");
+        kill_process(Pid::from_child(&terminal.program), signal).unwrap();
+        terminal.wait_for_exit();
+    }
+    fleet.end();
 }
 
 #[test]

@@ -46,7 +46,10 @@ pub(super) fn draw(app: &App, id: &str, frame: &mut Frame<'_>, area: Rect) {
 
 fn identity(profile: &Profile, now: u64) -> Vec<Line<'static>> {
     let ago = |at: u64| format!("{} ago", text::span(now.saturating_sub(at)));
-    let every = text::span(profile.interval_ms / 1_000);
+    let every = match profile.interval_ms {
+        whole if whole % 1_000 == 0 => text::span(whole / 1_000),
+        other => format!("{} s", other as f64 / 1_000.0),
+    };
     let rows = [
         ("Address".to_owned(), profile.address.clone()),
         ("Version".to_owned(), profile.version.clone().unwrap_or_else(|| "–".to_owned())),

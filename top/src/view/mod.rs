@@ -5,6 +5,8 @@ mod agents;
 mod host;
 mod overview;
 
+use std::time::{Duration, Instant};
+
 use fleetgauge_common::text;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
@@ -46,11 +48,20 @@ fn header(app: &App) -> Vec<Line<'static>> {
             Screen::Host(_) if *problem == crate::client::FetchError::NotFound => {
                 "this agent is not connected".to_owned()
             }
-            _ => format!("what is shown is old: {}", text::visible(&problem.to_string(), MAX_TEXT)),
+            _ => stale(&problem.to_string(), app.age(Instant::now())),
         };
         lines.push(Line::styled(what, color(app, Color::Red).add_modifier(Modifier::BOLD)));
     }
     lines
+}
+
+/// Returns why values are not up to date. Their age comes first: a narrow terminal cuts the reason.
+fn stale(problem: &str, age: Option<Duration>) -> String {
+    let problem = text::visible(problem, MAX_TEXT);
+    match age {
+        Some(age) => format!("stale for {}: {problem}", text::span(age.as_secs())),
+        None => problem,
+    }
 }
 
 fn keys(app: &App) -> &'static str {

@@ -107,7 +107,42 @@ fn screen_that_waits_and_screen_of_a_silent_collector_say_so() {
     assert!(shown(&app, 80, 24).contains("waiting for the collector"));
     app.answer(&app.request(), Err(crate::client::FetchError::TimedOut));
     let text = shown(&app, 80, 24);
-    assert!(text.contains("what is shown is old: no answer within 5 s"), "{text}");
+    assert!(text.contains("no answer within 5 s") && !text.contains("stale"), "{text}");
+}
+
+#[test]
+fn values_of_a_silent_collector_stay_with_their_age_and_the_reason() {
+    for mut app in screens("web-1") {
+        app.answer(&app.request(), Err(crate::client::FetchError::TimedOut));
+        let text = shown(&app, 80, 24);
+        assert!(text.contains("stale for 0 s: no answer within 5 s"), "{text}");
+        assert!(text.contains("web-1"), "{text}");
+    }
+    assert_eq!(stale("x\u{1b}", Some(Duration::from_secs(61))), "stale for 1 min 1 s: x\\u{1b}");
+}
+
+#[test]
+fn terminal_that_is_resized_is_drawn_in_its_new_size() {
+    for app in screens("web-1") {
+        let mut terminal = Terminal::new(TestBackend::new(200, 60)).unwrap();
+        for (width, height) in [(200, 60), (20, 10), (1, 1), (80, 24)] {
+            terminal.backend_mut().resize(width, height);
+            terminal.draw(|frame| draw(&app, frame)).unwrap();
+            let area = terminal.backend().buffer().area;
+            assert_eq!((area.width, area.height), (width, height));
+        }
+        assert!(terminal.backend().to_string().contains("web-1"));
+    }
+}
+
+#[test]
+fn report_interval_below_a_second_is_shown() {
+    let profile = json!({ "interval_ms": 500 });
+    let profile = serde_json::from_value(profile).unwrap();
+    let mut app = App::new(String::new(), true);
+    app.screen = Screen::Host("a".to_owned());
+    app.answer(&app.request(), Ok(Answer::Host(Host { profile, series: Vec::new() })));
+    assert!(shown(&app, 80, 24).contains("one every 0.5 s"));
 }
 
 /// Texts that would clear the screen, set the title, ring, or change the direction of others.
