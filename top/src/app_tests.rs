@@ -81,6 +81,11 @@ fn values_have_the_age_of_their_own_screen() {
     assert_eq!(app.age(later).map(|age| age.as_secs() >= 60), Some(true));
     press(&mut app, "a");
     assert_eq!(app.age(later), None);
+    answer(&mut app, list(&["a"], 1, 1));
+    assert!(app.age(later).is_some());
+    // A new list has not arrived yet.
+    press(&mut app, "qa");
+    assert_eq!(app.age(later), None);
 }
 
 #[test]
