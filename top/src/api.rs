@@ -17,6 +17,7 @@ pub(crate) struct Overview {
     pub(crate) agents: AgentCounts,
     pub(crate) series: u64,
     pub(crate) reports_per_second: Option<f64>,
+    pub(crate) samples_per_second: Option<f64>,
     pub(crate) headlines: Vec<Headline>,
     pub(crate) missing: Vec<Missing>,
     pub(crate) collector: CollectorFigures,

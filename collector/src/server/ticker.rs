@@ -56,6 +56,7 @@ fn remember(collector: &CollectorState, now: Millis) {
         at: now,
         agents: collector.registry.agent_count(),
         reports: collector.telemetry.metrics.reports(),
+        samples: collector.telemetry.metrics.samples.get(),
         presence: collector.web.presence.totals(),
     };
     collector.web.history.add(point, now);

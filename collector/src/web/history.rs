@@ -9,7 +9,7 @@ use crate::clock::Millis;
 
 /// Interval between two points.
 pub(crate) const EVERY: Millis = 10_000;
-/// Number of points that are kept: those of an hour, some 15 kB.
+/// Number of points that are kept: those of an hour, some 20 kB.
 pub(crate) const KEPT: usize = 360;
 
 /// Figures of the fleet at a moment.
@@ -21,6 +21,8 @@ pub(crate) struct Point {
     pub(crate) agents: usize,
     /// Number of reports since the start.
     pub(crate) reports: u64,
+    /// Number of samples since the start.
+    pub(crate) samples: u64,
     /// Numbers of arrivals and departures since the start.
     pub(crate) presence: PresenceTotals,
 }
@@ -58,7 +60,7 @@ mod tests {
         for tick in 0..3 * 86_400 {
             let at = tick * 1_000;
             let presence = PresenceTotals::default();
-            history.add(|| Point { at, agents: 7, reports: tick, presence }, at);
+            history.add(|| Point { at, agents: 7, reports: tick, samples: tick, presence }, at);
         }
         let points = history.points();
         assert_eq!(points.len(), KEPT);

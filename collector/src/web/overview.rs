@@ -30,6 +30,8 @@ pub(crate) struct Overview<'a> {
     pub(crate) series: usize,
     /// Reports a second, between the last two points of the history.
     pub(crate) reports_per_second: Option<f64>,
+    /// Samples a second, between the same points.
+    pub(crate) samples_per_second: Option<f64>,
     pub(crate) headlines: Vec<HeadlineFigures<'a>>,
     pub(crate) missing: Vec<Missing<'a>>,
     pub(crate) last_hour: LastHour,
@@ -116,6 +118,7 @@ pub(crate) struct Trend {
     pub(crate) at: u64,
     pub(crate) agents: usize,
     pub(crate) reports_per_second: Option<f64>,
+    pub(crate) samples_per_second: Option<f64>,
 }
 
 impl<'a> Overview<'a> {
@@ -138,6 +141,7 @@ impl<'a> Overview<'a> {
             },
             series: collector.registry.series_count(),
             reports_per_second: history.last().and_then(|last| last.reports_per_second),
+            samples_per_second: history.last().and_then(|last| last.samples_per_second),
             headlines: (0..HEADLINES.len()).map(|index| figures(&fleet.agents, index)).collect(),
             missing: missing.collect(),
             last_hour: LastHour::of(collector, &points, fleet.at.unix),
@@ -220,12 +224,17 @@ fn trends(points: &[Point], fleet: &FleetCopy) -> Vec<Trend> {
     let trend = |(before, point): (Option<&Point>, &Point)| {
         let age = fleet.at.awake.saturating_sub(point.at) / 1_000;
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53 within an interval")]
-        let rate = before.map(|before| {
+        let rate = |total: fn(&Point) -> u64| {
+            let before = before?;
             let seconds = point.at.saturating_sub(before.at).max(1) as f64 / 1e3;
-            point.reports.saturating_sub(before.reports) as f64 / seconds
-        });
-        let (at, agents) = (fleet.at.unix.saturating_sub(age), point.agents);
-        Trend { at, agents, reports_per_second: rate }
+            Some(total(point).saturating_sub(total(before)) as f64 / seconds)
+        };
+        Trend {
+            at: fleet.at.unix.saturating_sub(age),
+            agents: point.agents,
+            reports_per_second: rate(|point| point.reports),
+            samples_per_second: rate(|point| point.samples),
+        }
     };
     before.zip(points).map(trend).collect()
 }

@@ -13,6 +13,8 @@ use crate::app::App;
 
 /// Width from which the values are beside each other, in columns.
 const WIDE: u16 = 96;
+/// Number of missing agents in a narrow terminal.
+const FEW_MISSING: usize = 4;
 /// Width of an id.
 const ID: usize = 14;
 /// Blocks of a histogram, by height.
@@ -28,7 +30,12 @@ pub(super) fn draw(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let headlines = overview.headlines.iter().map(|own| headline(app, own));
     let (missing, collector) = (missing(overview), collector(overview));
     if area.width < WIDE {
-        let sections = std::iter::once(counts).chain(missing).chain(headlines).chain([collector]);
+        // What is cut at the end is on other screens, too.
+        let missing = missing.map(|mut lines| {
+            lines.truncate(FEW_MISSING + 1);
+            lines
+        });
+        let sections = std::iter::once(counts).chain(missing).chain([collector]).chain(headlines);
         let lines = sections.flat_map(|section| section.into_iter().chain([Line::default()]));
         frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), area);
         return;
@@ -66,16 +73,17 @@ pub(crate) fn plain(app: &App) -> String {
 fn counts(app: &App, overview: &Overview) -> Vec<Line<'static>> {
     let agents = &overview.agents;
     let missing = if agents.missing > 0 { Color::Red } else { Color::Reset };
-    let rate = overview.reports_per_second.map_or_else(|| "–".to_owned(), text::rate);
+    let rates = [overview.reports_per_second, overview.samples_per_second];
+    let [reports, samples] = rates.map(|rate| rate.map_or_else(|| "–".to_owned(), text::rate));
     vec![
         Line::from_iter([
             Span::styled(format!("{} up", text::count(agents.connected)), color(app, Color::Green)),
             Span::raw("  "),
             Span::styled(format!("{} missing", text::count(agents.missing)), color(app, missing)),
+            Span::raw(format!("  {} left within 24 h", text::count(agents.departed_today))),
         ]),
         Line::from(format!(
-            "{} left within 24 h  {rate} reports/s  {} series",
-            text::count(agents.departed_today),
+            "{} series  {reports} reports/s  {samples} samples/s",
             text::count(overview.series)
         )),
     ]

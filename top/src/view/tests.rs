@@ -15,6 +15,7 @@ fn overview(id: &str, reason: &str) -> Answer {
     };
     let overview = json!({
         "at": 1_000, "series": 1_234, "reports_per_second": 2.5,
+        "samples_per_second": 1_250.0,
         "agents": { "connected": 3, "missing": 1, "departed_today": 2 },
         "headlines": [headline("cpu"), headline("memory"), headline("disk")],
         "missing": [{ "id": "db-9", "at": 940, "reason": reason }],
@@ -68,7 +69,7 @@ fn shown(app: &App, width: u16, height: u16) -> String {
 fn screens_show_what_they_are_about() {
     let [overview, agents, host] = &screens("web-1")[..] else { panic!() };
     let text = shown(overview, 120, 30);
-    for expected in ["3 up", "1 missing", "2.5 reports/s", "web-1", "95 %", "1 min 0 s ago"] {
+    for expected in ["3 up", "1 missing", "2.5 reports/s", "1,250 samples/s", "web-1", "95 %", "1 min 0 s ago"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let text = shown(agents, 120, 30);
@@ -86,6 +87,8 @@ fn narrow_terminal_shows_first_what_matters() {
     let text = shown(&screens("web-1")[0], 20, 10);
     assert!(text.contains("3 up  1 missing"), "{text}");
     assert!(text.contains("db-9"), "{text}");
+    let text = shown(&screens("web-1")[0], 80, 24);
+    assert!(text.contains("Connections  3 of 100"), "{text}");
 }
 
 #[test]

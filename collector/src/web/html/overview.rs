@@ -45,7 +45,7 @@ fn tiles(fleet: &Overview<'_>) -> Markup {
                 a href="/agents?state=missing" {
                     b { (text::count(agents.missing as u64)) } " missing"
                 }
-                p.note { (text::count(agents.departed_today as u64)) " left within 24 hours" }
+                p.note { (text::count(agents.departed_today as u64)) " left within 24 hours and stayed away" }
             }
             (END) div.tile {
                 span {
@@ -56,7 +56,12 @@ fn tiles(fleet: &Overview<'_>) -> Markup {
             }
             (END) div.tile {
                 span { b { (text::count(fleet.series as u64)) } " series" }
-                p.note { a href="/metrics/fleet" { "distribution of every gauge" } }
+                p.note {
+                    @if let Some(rate) = fleet.samples_per_second {
+                        (text::rate(rate)) " samples/s · "
+                    }
+                    a href="/metrics/fleet" { "distribution of every gauge" }
+                }
             }
         }
     }
