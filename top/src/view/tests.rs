@@ -69,7 +69,9 @@ fn shown(app: &App, width: u16, height: u16) -> String {
 fn screens_show_what_they_are_about() {
     let [overview, agents, host] = &screens("web-1")[..] else { panic!() };
     let text = shown(overview, 120, 30);
-    for expected in ["3 up", "1 missing", "2.5 reports/s", "1,250 samples/s", "web-1", "95 %", "1 min 0 s ago"] {
+    for expected in
+        ["3 up", "1 missing", "2.5 reports/s", "1,250 samples/s", "web-1", "95 %", "1 min 0 s ago"]
+    {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let text = shown(agents, 120, 30);
