@@ -120,7 +120,8 @@ fn values_of_a_silent_collector_stay_with_their_age_and_the_reason() {
     for mut app in screens("web-1") {
         app.answer(&app.request(), Err(crate::client::FetchError::TimedOut));
         let text = shown(&app, 80, 24);
-        assert!(text.contains("stale for 0 s: no answer within 5 s"), "{text}");
+        // The age depends on the machine.
+        assert!(text.contains("stale for ") && text.contains(" s: no answer within 5 s"), "{text}");
         assert!(text.contains("web-1"), "{text}");
     }
     assert_eq!(stale("x\u{1b}", Some(Duration::from_secs(61))), "stale for 1 min 1 s: x\\u{1b}");
