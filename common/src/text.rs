@@ -51,6 +51,13 @@ pub fn count(number: impl TryInto<u64>) -> String {
     text
 }
 
+/// Returns a number of agents: `1 agent`, `1,234 agents`.
+#[must_use]
+pub fn agents(number: impl TryInto<u64>) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{} agent{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// Returns a number of events a second: with a decimal place if it is small.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
@@ -116,6 +123,7 @@ mod tests {
     fn numbers_have_units() {
         assert_eq!([percent(0.256), percent(f64::NAN)], ["26 %", "–"]);
         assert_eq!([count(0_u64), count(999_u64), count(1_234_567_u64)], ["0", "999", "1,234,567"]);
+        assert_eq!([agents(0_u64), agents(1_u64)], ["0 agents", "1 agent"]);
         assert_eq!([rate(0.25), rate(99.96), rate(4_950.2)], ["0.2", "100.0", "4,950"]);
         assert_eq!([bytes(512.0), bytes(1_536.0), bytes(1e12)], ["512 B", "1.5 KiB", "931 GiB"]);
         assert_eq!(

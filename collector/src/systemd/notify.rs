@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use fleetgauge_common::service_manager;
+use fleetgauge_common::{service_manager, text};
 use tokio::runtime::Handle;
 
 /// Maximum interval between two status notifications.
@@ -61,7 +61,7 @@ impl Watchdog {
         self.next = now + self.every;
         let watched = self.watched;
         self.connections.spawn(async move {
-            let status = format!("{agents} agents");
+            let status = text::agents(agents);
             if watched {
                 service_manager::ping(Some(&status));
             } else {

@@ -40,7 +40,6 @@ struct Fleet {
     _programs: Vec<Program>,
     network: Network,
     work: TempDir,
-    _system: TempDir,
 }
 
 impl Fleet {
@@ -53,7 +52,7 @@ impl Fleet {
         let mut hosts = Vec::new();
         for (name, _, net) in HOSTS {
             network.connect(CONTROLLER, name, &format!("{net}.1/24"), &format!("{net}.2/24"));
-            let root = Root::mount(system.path())?;
+            let root = Root::mount(&system)?;
             root.put(&key.with_extension("pub"), "root/.ssh/authorized_keys");
             put_steps(&root);
             root.put(&package("rpm"), "packages/agent.rpm");
@@ -62,8 +61,7 @@ impl Fleet {
             hosts.push(root.start(name, &network.path(name)));
         }
         certificates::run(&certificates::commands("# The authority."), work.path());
-        let mut fleet =
-            Self { _hosts: hosts, _programs: Vec::new(), network, work, _system: system };
+        let mut fleet = Self { _hosts: hosts, _programs: Vec::new(), network, work };
         fleet._programs = vec![fleet.collector(), fleet.mirror()];
         for (name, _, _) in HOSTS {
             wait_for("a host that accepts SSH", 60, || {

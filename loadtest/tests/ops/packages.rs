@@ -5,8 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use tempfile::TempDir;
+use std::sync::LazyLock;
 
 use super::boot::{Facts, Root};
 use super::programs::{built, repository};
@@ -15,6 +14,8 @@ use super::programs::{built, repository};
 const RELEASE: &str = "bookworm";
 /// Debian packages that the checks need in each container.
 const TOOLS: &str = "ca-certificates,curl,iproute2,procps,rpm";
+/// What the tests of both package formats boot.
+static WITH_SYSTEMD: LazyLock<PathBuf> = LazyLock::new(|| debian("systemd-sysv,dbus"));
 /// Version of the packages to upgrade to.
 const NEXT: &str = "99.0.0";
 
@@ -41,12 +42,20 @@ pub(crate) fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {errors}");
 }
 
-/// A new Debian system with these packages.
-pub(crate) fn debian(packages: &str) -> TempDir {
-    let system = tempfile::tempdir().unwrap();
-    let mut command = Command::new("mmdebstrap");
-    command.args(["--quiet", "--variant=minbase", &format!("--include={TOOLS},{packages}")]);
-    run(command.arg(RELEASE).arg(system.path()));
+/// The root directory of a Debian system with these packages, which no test changes. It is in the
+/// target directory, where the next run finds it.
+pub(crate) fn debian(packages: &str) -> PathBuf {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let packages = format!("{TOOLS},{packages}");
+    // Without commas, which separate the options of mounts.
+    let system = temporary.join(format!("{RELEASE}+{}", packages.replace(',', "+")));
+    if !system.exists() {
+        let unfinished = tempfile::tempdir_in(temporary).unwrap();
+        let mut command = Command::new("mmdebstrap");
+        command.args(["--quiet", "--variant=minbase", &format!("--include={packages}")]);
+        run(command.arg(RELEASE).arg(unfinished.path()));
+        std::fs::rename(unfinished.keep(), &system).unwrap();
+    }
     system
 }
 
@@ -121,8 +130,7 @@ fn assert_lifecycle(facts: &Facts) {
 #[test]
 #[ignore = "needs root, the packages, mmdebstrap and systemd-container"]
 fn debian_packages_install_upgrade_and_remove_under_systemd() {
-    let system = debian("systemd-sysv,dbus");
-    let Some(root) = Root::mount(system.path()) else { return };
+    let Some(root) = Root::mount(&WITH_SYSTEMD) else { return };
     put_steps(&root);
     put_debs(&root);
     let facts = root.boot(&repository("loadtest/tests/ops/packages/deb.sh"));
@@ -136,8 +144,7 @@ fn debian_packages_install_upgrade_and_remove_under_systemd() {
 #[test]
 #[ignore = "needs root, the packages, mmdebstrap and systemd-container"]
 fn rpm_packages_install_upgrade_and_remove_under_systemd() {
-    let system = debian("systemd-sysv,dbus");
-    let Some(root) = Root::mount(system.path()) else { return };
+    let Some(root) = Root::mount(&WITH_SYSTEMD) else { return };
     put_steps(&root);
     put_rpms(&root);
     let facts = root.boot(&repository("loadtest/tests/ops/packages/rpm.sh"));
@@ -151,7 +158,7 @@ fn rpm_packages_install_upgrade_and_remove_under_systemd() {
 #[ignore = "needs root, the packages, mmdebstrap and systemd-container"]
 fn debian_packages_install_and_remove_without_systemd() {
     let system = debian("systemd-standalone-sysusers");
-    let Some(root) = Root::mount(system.path()) else { return };
+    let Some(root) = Root::mount(&system) else { return };
     put_steps(&root);
     put_debs(&root);
     let facts = root.run(&repository("loadtest/tests/ops/packages/plain.sh"));

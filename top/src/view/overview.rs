@@ -95,7 +95,7 @@ fn headline(app: &App, own: &Headline) -> Vec<Line<'static>> {
     let mean = own.mean.map_or_else(|| "–".to_owned(), text::percent);
     let mut lines = vec![
         title(name),
-        Line::from(format!("mean {mean} of {} agents", text::count(own.count))),
+        Line::from(format!("mean {mean} of {}", text::agents(own.count))),
         Line::from(format!("0 % {} 100 %", histogram(&own.bars))),
     ];
     lines.extend(own.worst.iter().map(|worst| {

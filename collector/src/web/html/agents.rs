@@ -12,7 +12,7 @@ pub(crate) fn agents(search: &Search, list: &Listing<'_>, now: u64) -> Page {
     let content = html! {
         h1 { "Agents" }
         (form(search))
-        (END) p role="status" { (text::count(list.found as u64)) " agents" (filters(search)) }
+        (END) p role="status" { (text::agents(list.found)) (filters(search)) }
         @if list.agents.is_empty() {
             p.note { "No agent matches. " a href="/agents" { "Show all." } }
         } @else {

@@ -24,9 +24,8 @@ pub(super) fn histogram(name: &str, title: &str, bars: &[usize; BARS]) -> Markup
             @for (index, count) in bars.iter().copied().enumerate() {
                 // A bar of few agents is visible.
                 @let height = if count == 0 { 0 } else { (count * HEIGHT / most).max(2) };
-                @let label = format!(
-                    "{} to {} %: {} agents", index * 10, (index + 1) * 10, text::count(count as u64)
-                );
+                @let range = format!("{} to {} %", index * 10, (index + 1) * 10);
+                @let label = format!("{range}: {}", text::agents(count));
                 a href=(range_link(name, index)) aria-label=(label) {
                     title { (label) }
                     rect.hit x=(index * width) y="0" width=(width) height=(HEIGHT) {}

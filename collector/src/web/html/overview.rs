@@ -77,7 +77,7 @@ fn distribution(headline: &HeadlineFigures<'_>) -> Markup {
             } @else {
                 p.note {
                     "mean " (text::percent(mean.unwrap_or(f64::NAN)))
-                    " of " (text::count(*count as u64)) " agents"
+                    " of " (text::agents(*count))
                 }
                 (chart::histogram(name, title, bars))
                 table {

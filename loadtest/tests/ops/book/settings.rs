@@ -1,9 +1,9 @@
-//! Checks the settings in the book with the program that reads them.
+//! Checks the settings in the book, and the example settings, with the program that reads them.
 
 use std::process::Command;
 
 use super::blocks::{Block, blocks, pages};
-use crate::programs::built;
+use crate::programs::{built, repository};
 
 /// Files that the book shows and whose format is not that of the settings. They are named in the
 /// first line of their blocks.
@@ -55,4 +55,33 @@ fn settings_of_the_book_are_accepted_by_agent_or_collector() {
         panic!("docs/{}:{}\n{of_agent}{of_collector}", block.page, block.line);
     }
     assert!(count > 10, "{count} blocks of settings");
+}
+
+/// The example settings without the marks of comments, except for a second source of the agent's
+/// id, and settings that need a file of the reader's host.
+fn uncommented(example: &str) -> String {
+    let needs_more = |line: &str| {
+        let keys = ["id_from", "tls_", "http_tls_", "username"];
+        keys.iter().any(|key| line.starts_with(key))
+            || ["= \"/etc/", "= \"/var/"].iter().any(|path| line.contains(path))
+    };
+    let is_setting = |text: &&str| text.starts_with(|c: char| c == '[' || c.is_ascii_lowercase());
+    let lines =
+        example.lines().map(|line| line.strip_prefix('#').filter(is_setting).unwrap_or(line));
+    lines.filter(|line| !needs_more(line)).fold(String::new(), |all, line| all + line + "\n")
+}
+
+#[test]
+#[ignore = "needs the built programs"]
+fn example_settings_are_accepted_as_shipped_and_with_all_that_are_commented() {
+    for name in ["agent", "collector"] {
+        let shipped = std::fs::read_to_string(repository(&format!("deploy/{name}.toml"))).unwrap();
+        let all = uncommented(&shipped);
+        let count =
+            all.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
+        assert!(count > 20, "{count} settings: {all}");
+        for text in [&shipped, &all] {
+            assert_eq!(errors(&format!("fleetgauge-{name}"), text), None, "{text}");
+        }
+    }
 }
