@@ -77,6 +77,9 @@ struct Proxy {
 struct State {
     /// Number of requests with samples so far.
     requests: u32,
+    /// Samples of the chosen request that are lost, changed or kept back, as the collector sent
+    /// them. So are their repeats: it may send a request twice.
+    chosen: Vec<TimeSeries>,
     /// A sample of an earlier request.
     earlier: Option<TimeSeries>,
     /// Whether the next sample of the series of `earlier` has passed.
@@ -123,16 +126,24 @@ impl State {
         }
         let is_chosen = !has_markers && self.requests == REQUESTS_BEFORE + 1;
         match fault {
-            JudgeFault::Lost if is_chosen => series.clear(),
-            JudgeFault::Wrong if is_chosen => change_value(series),
+            JudgeFault::Lost if is_chosen => self.chosen = series.clone(),
+            JudgeFault::Wrong | JudgeFault::Swapped if is_chosen => {
+                self.chosen = vec![series[0].clone()];
+            }
+            _ => {}
+        }
+        match fault {
+            JudgeFault::Lost => series.retain(|series| !self.is_chosen(series)),
+            JudgeFault::Wrong => {
+                series.iter_mut().filter(|series| self.is_chosen(series)).for_each(change_value);
+            }
             JudgeFault::Conflicting if is_chosen => series.extend(self.earlier.take()),
             JudgeFault::Conflicting if self.earlier.is_none() => {
-                let mut earlier = vec![series[0].clone()];
-                change_value(&mut earlier);
-                self.earlier = earlier.pop();
+                let earlier = self.earlier.insert(series[0].clone());
+                change_value(earlier);
             }
             JudgeFault::EarlyMarker if is_chosen => series.extend(marker_after(&series[0])),
-            JudgeFault::Swapped if !self.has_swapped => self.swap(is_chosen, series),
+            JudgeFault::Swapped if !self.has_swapped => self.swap(series),
             JudgeFault::LateMarker if has_markers => {
                 let samples = series.iter_mut().flat_map(|series| &mut series.samples);
                 samples.for_each(|sample| sample.timestamp += LATE_MS);
@@ -147,16 +158,21 @@ impl State {
         }
     }
 
-    /// Keeps a sample of the chosen request, and sends it behind the next one of its series.
-    fn swap(&mut self, is_chosen: bool, series: &mut Vec<TimeSeries>) {
-        match &self.earlier {
-            None if is_chosen => self.earlier = Some(series.remove(0)),
-            Some(kept) if series.iter().any(|series| series.labels == kept.labels) => {
-                series.extend(self.earlier.take());
-                self.has_swapped = true;
-            }
-            _ => {}
+    /// Keeps the chosen sample, and sends it behind the next one of its series.
+    fn swap(&mut self, series: &mut Vec<TimeSeries>) {
+        series.retain(|series| !self.is_chosen(series));
+        let next = |kept: &&TimeSeries| series.iter().any(|series| series.labels == kept.labels);
+        if let Some(kept) = self.chosen.first().filter(next) {
+            series.push(kept.clone());
+            self.has_swapped = true;
         }
+    }
+
+    /// Whether a series has the labels and the first time of a chosen one.
+    fn is_chosen(&self, series: &TimeSeries) -> bool {
+        let time = |series: &TimeSeries| series.samples.first().map(|sample| sample.timestamp);
+        let mut chosen = self.chosen.iter();
+        chosen.any(|chosen| chosen.labels == series.labels && time(chosen) == time(series))
     }
 }
 
@@ -174,7 +190,6 @@ fn marker_after(series: &TimeSeries) -> Option<TimeSeries> {
     Some(marker)
 }
 
-fn change_value(series: &mut [TimeSeries]) {
-    let samples = series.first_mut().and_then(|series| series.samples.first_mut());
-    samples.into_iter().for_each(|sample| sample.value += 1.0);
+fn change_value(series: &mut TimeSeries) {
+    series.samples.iter_mut().take(1).for_each(|sample| sample.value += 1.0);
 }
