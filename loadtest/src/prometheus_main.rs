@@ -2,13 +2,14 @@
 //! program that wanted it, also if that program is killed.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use fleetgauge_receiver::ReservedAddress;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -38,7 +39,9 @@ const MAX_LOG_BYTES: usize = 2_000;
 pub async fn prometheus() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let log = directory.path().join("log");
-    let address = free_address()?;
+    // Prometheus does not say which port it has chosen.
+    let reserved = ReservedAddress::on_loopback()?;
+    let address = reserved.address();
     let mut process = start(address, directory.path(), &log)?;
     let serve = async {
         let ready = tokio::select! {
@@ -82,12 +85,6 @@ fn start(address: SocketAddr, directory: &Path, log: &Path) -> anyhow::Result<Ch
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("cannot start {PROGRAM}"))
-}
-
-/// Returns an address whose port was free a moment ago: Prometheus does not say which port it has
-/// chosen.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// Completes once Prometheus is ready.

@@ -10,13 +10,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::MutexGuard;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::faults::Faults;
 use crate::headers::PATH;
 use crate::ledger::Ledger;
+use crate::reserved_address::{ReservedAddress, bind};
 use crate::service::Service;
 use crate::shared::{SharedLedger, TimedOut};
 
@@ -52,9 +53,8 @@ impl Default for ReceiverSettings {
 
 /// A running receiver. Stops when it is dropped.
 pub struct Receiver {
-    /// Bound but never listening: keeps the port while the receiver is paused.
-    _port: TcpSocket,
-    address: SocketAddr,
+    /// Kept while the receiver is paused.
+    address: ReservedAddress,
     service: Service,
     max_connections: usize,
     running: Option<Running>,
@@ -80,11 +80,10 @@ impl Receiver {
     /// # Errors
     /// If the address cannot be bound.
     pub fn start_with(ledger: SharedLedger, settings: ReceiverSettings) -> io::Result<Self> {
-        let port = bind(settings.address)?;
-        let address = port.local_addr()?;
+        let address = ReservedAddress::new(settings.address)?;
         let ReceiverSettings { max_body, max_message, max_connections, .. } = settings;
         let service = Service { ledger, faults: Faults::default(), max_body, max_message };
-        let mut receiver = Self { _port: port, address, service, max_connections, running: None };
+        let mut receiver = Self { address, service, max_connections, running: None };
         receiver.resume()?;
         Ok(receiver)
     }
@@ -92,13 +91,13 @@ impl Receiver {
     /// URL to send requests to.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}{PATH}", self.address)
+        format!("http://{}{PATH}", self.address())
     }
 
     /// Address the receiver listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.address()
     }
 
     /// Switches for faults.
@@ -147,7 +146,7 @@ impl Receiver {
         if self.running.is_some() {
             return Ok(());
         }
-        let listener = bind(self.address)?.listen(BACKLOG)?;
+        let listener = bind(self.address())?.listen(BACKLOG)?;
         let (stop, stopped) = oneshot::channel();
         let connections = Connections {
             service: self.service.clone(),
@@ -163,18 +162,10 @@ impl Receiver {
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
-            .field("address", &self.address)
+            .field("address", &self.address())
             .field("paused", &self.running.is_none())
             .finish_non_exhaustive()
     }
-}
-
-/// Binds without listening. Several sockets may be bound to a port until one of them listens.
-fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
 }
 
 struct Connections {

@@ -1,10 +1,12 @@
 //! A collector in a child process.
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use fleetgauge_receiver::ReservedAddress;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -31,11 +33,43 @@ pub struct CollectorProcess {
     pub agents: SocketAddr,
     /// Address of the HTTP listener.
     pub http: SocketAddr,
+    settings: Settings,
+    #[cfg(unix)]
+    _freezer: Option<Freezer>,
+}
+
+/// What a collector is started with, and started again.
+#[derive(Default)]
+struct Settings {
     flags: Vec<String>,
     /// How far its clock is ahead.
     clock_offset: Duration,
-    #[cfg(unix)]
-    _freezer: Option<Freezer>,
+    /// Addresses that the flags did not choose, with their flags: kept while the collector is down.
+    reserved: Vec<(&'static str, ReservedAddress)>,
+}
+
+impl Settings {
+    fn new(flags: &[String], clock_offset: Duration) -> io::Result<Self> {
+        let free = ["--listen", "--http-listen"].into_iter();
+        let free = free.filter(|flag| flags.iter().all(|explicit| explicit != flag));
+        let reserved = free.map(|flag| Ok((flag, ReservedAddress::on_loopback()?)));
+        let reserved = reserved.collect::<io::Result<_>>()?;
+        Ok(Self { flags: flags.to_vec(), clock_offset, reserved })
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.flags.contains(&FROZEN.flag())
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let mut command = own_command(&[], "collector")?;
+        shifted_clock::shift(&mut command, self.clock_offset);
+        command.args(self.flags.iter().filter(|flag| **flag != FROZEN.flag()));
+        for (flag, reserved) in &self.reserved {
+            command.arg(format!("{flag}={}", reserved.address()));
+        }
+        Ok(command.stdout(Stdio::piped()).spawn()?)
+    }
 }
 
 impl CollectorProcess {
@@ -49,35 +83,20 @@ impl CollectorProcess {
         flags: &[String],
         clock_offset: Duration,
     ) -> anyhow::Result<Vec<Self>> {
-        let mut all = flags.to_vec();
-        for (flag, free) in [("--listen", "127.0.0.1:0"), ("--http-listen", "127.0.0.1:0")] {
-            if !flags.iter().any(|explicit| explicit == flag) {
-                all.extend([flag, free].map(ToOwned::to_owned));
-            }
-        }
         let offset = |number| if number == 0 { Duration::ZERO } else { clock_offset };
-        let spawn = |number| Self::spawn(&all, offset(number));
-        let starting: Result<Vec<_>, _> = (0..count).map(spawn).collect();
+        let start = |number| {
+            let settings = Settings::new(flags, offset(number)).context("no free port")?;
+            Ok((settings.spawn()?, settings))
+        };
+        let starting: anyhow::Result<Vec<_>> = (0..count).map(start).collect();
         let mut started = Vec::with_capacity(count);
-        for (number, process) in starting?.into_iter().enumerate() {
-            let flags = flags.to_vec();
-            started.push(Self::await_addresses(process, flags, offset(number)).await?);
+        for (process, settings) in starting? {
+            started.push(Self::await_addresses(process, settings).await?);
         }
         Ok(started)
     }
 
-    fn spawn(flags: &[String], clock_offset: Duration) -> anyhow::Result<Child> {
-        let flags = flags.iter().filter(|flag| **flag != FROZEN.flag());
-        let mut command = own_command(&[], "collector")?;
-        shifted_clock::shift(&mut command, clock_offset);
-        Ok(command.args(flags).stdout(Stdio::piped()).spawn()?)
-    }
-
-    async fn await_addresses(
-        mut process: Child,
-        flags: Vec<String>,
-        clock_offset: Duration,
-    ) -> anyhow::Result<Self> {
+    async fn await_addresses(mut process: Child, settings: Settings) -> anyhow::Result<Self> {
         let stdout = process.stdout.take().context("the collector has no standard output")?;
         let mut line = String::new();
         timeout(START_TIMEOUT, BufReader::new(stdout).read_line(&mut line)).await.context(
@@ -87,12 +106,11 @@ impl CollectorProcess {
         match (addresses.next(), addresses.next()) {
             (Some(Ok(agents)), Some(Ok(http))) => Ok(Self {
                 #[cfg(unix)]
-                _freezer: Freezer::start(process.id().filter(|_| flags.contains(&FROZEN.flag()))),
+                _freezer: Freezer::start(process.id().filter(|_| settings.is_frozen())),
                 process,
                 agents,
                 http,
-                flags,
-                clock_offset,
+                settings,
             }),
             _ => bail!("the collector did not start; its log above says why"),
         }
@@ -129,20 +147,16 @@ impl CollectorProcess {
     /// # Errors
     /// If a process does not start, or does not print its addresses in time.
     pub async fn restart(collectors: &mut [Self], more: &[String]) -> anyhow::Result<()> {
-        let starting = collectors.iter_mut().map(|collector| collector.spawn_again(more));
-        let starting: Vec<_> = starting.collect::<Result<_, _>>()?;
+        let start = |collector: &mut Self| {
+            collector.settings.flags.extend_from_slice(more);
+            collector.settings.spawn()
+        };
+        let starting: Vec<_> = collectors.iter_mut().map(start).collect::<Result<_, _>>()?;
         for (collector, process) in collectors.iter_mut().zip(starting) {
-            let flags = std::mem::take(&mut collector.flags);
-            *collector = Self::await_addresses(process, flags, collector.clock_offset).await?;
+            let settings = std::mem::take(&mut collector.settings);
+            *collector = Self::await_addresses(process, settings).await?;
         }
         Ok(())
-    }
-
-    fn spawn_again(&mut self, more: &[String]) -> anyhow::Result<Child> {
-        self.flags.extend_from_slice(more);
-        let addresses = [("--listen", self.agents), ("--http-listen", self.http)];
-        let addresses = addresses.map(|(flag, address)| format!("{flag}={address}"));
-        Self::spawn(&[&self.flags[..], &addresses].concat(), self.clock_offset)
     }
 
     /// Sends SIGTERM and waits for the process to exit. It can be [restarted](Self::restart).

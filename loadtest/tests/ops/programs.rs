@@ -1,10 +1,11 @@
 //! The programs as separate processes, each killed when its test ends.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use fleetgauge_receiver::ReservedAddress;
 use tempfile::NamedTempFile;
 
 /// Interval between two attempts of [`wait_for`].
@@ -117,10 +118,13 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
 }
 
-/// Returns an address of 127.0.0.1 whose port was free a moment ago, for programs that cannot
-/// choose a port themselves.
+/// Returns an address of 127.0.0.1 with a port that is kept for one program until the tests end.
 pub(crate) fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    static RESERVED: Mutex<Vec<ReservedAddress>> = Mutex::new(Vec::new());
+    let reserved = ReservedAddress::on_loopback().unwrap();
+    let address = reserved.address().to_string();
+    RESERVED.lock().unwrap().push(reserved);
+    address
 }
 
 /// A collector on free ports.

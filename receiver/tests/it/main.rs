@@ -7,5 +7,7 @@ mod engine_faults;
 mod findings;
 mod ledger;
 mod limits;
+#[cfg(target_os = "linux")]
+mod reserved_address;
 mod transport_faults;
 mod version_2;
