@@ -193,3 +193,51 @@ fn marker_after(series: &TimeSeries) -> Option<TimeSeries> {
 fn change_value(series: &mut TimeSeries) {
     series.samples.iter_mut().take(1).for_each(|sample| sample.value += 1.0);
 }
+
+#[cfg(test)]
+mod tests {
+    use fleetgauge_receiver::wire::{Label, Sample};
+
+    use super::*;
+
+    /// Returns the request of one report: a sample of each of two series.
+    fn request(report: u32) -> WriteRequest {
+        let series = ["a", "b"].map(|name| TimeSeries {
+            labels: vec![Label { name: "__name__".to_owned(), value: name.to_owned() }],
+            samples: vec![Sample { value: 0.5, timestamp: i64::from(report) * 1_000 }],
+        });
+        WriteRequest { timeseries: series.into(), metadata: Vec::new() }
+    }
+
+    /// Returns the values and times of all samples that the engine gets of a request.
+    fn pass(state: &mut State, fault: JudgeFault, mut request: WriteRequest) -> Vec<(f64, i64)> {
+        state.change(fault, &mut request);
+        let samples = request.timeseries.iter().flat_map(|series| &series.samples);
+        samples.map(|sample| (sample.value, sample.timestamp)).collect()
+    }
+
+    /// The collector may send a request twice. The judge allows that only if both are the same.
+    #[test]
+    fn repeat_of_a_request_is_changed_as_the_first_one() {
+        let faults = [
+            (JudgeFault::Lost, vec![]),
+            (JudgeFault::Wrong, vec![(1.5, 4_000), (0.5, 4_000)]),
+            (JudgeFault::Swapped, vec![(0.5, 4_000)]),
+        ];
+        for (fault, expected) in faults {
+            let mut state = State::default();
+            for report in 1..=REQUESTS_BEFORE {
+                let time = i64::from(report) * 1_000;
+                assert_eq!(pass(&mut state, fault, request(report)), [(0.5, time); 2], "{fault:?}");
+            }
+            for _ in 0..2 {
+                assert_eq!(pass(&mut state, fault, request(4)), expected, "{fault:?}");
+            }
+            let mut next = vec![(0.5, 5_000); 2];
+            if fault == JudgeFault::Swapped {
+                next.push((0.5, 4_000));
+            }
+            assert_eq!(pass(&mut state, fault, request(5)), next, "{fault:?}");
+        }
+    }
+}
